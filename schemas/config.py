@@ -1,0 +1,139 @@
+"""The one configuration of the flywheel, and the parameter of its flows.
+
+The defaults are the embedded CPU profile; a file lists only what differs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from schemas.training_config import Section, TrainConfig
+
+
+class IngestConfig(Section):
+    """Reading logs."""
+
+    chunk_mb: int = Field(4, ge=1)
+    """Megabytes of JSON lines parsed at once."""
+
+
+class LabelConfig(Section):
+    """From evidence to rewards."""
+
+    success_weight: float = Field(1.0, ge=0)
+    """`a` in `R = a * success - b * cost - c * risk`."""
+    cost_weight: float = Field(0.1, ge=0)
+    """`b`."""
+    risk_weight: float = Field(0.5, ge=0)
+    """`c`."""
+    call_budget: int = Field(8, ge=1)
+    """Tool calls that count as a cost of 1."""
+    discount: float = Field(0.95, gt=0, le=1)
+    """Discount of the return-to-go, per assistant step."""
+    prior_log_odds: float = 0.0
+    """Log-odds of success before any evidence."""
+    success_above: float = Field(0.6, ge=0.5, le=1)
+    """Success probability from which an episode is labelled a success."""
+    failure_below: float = Field(0.4, ge=0, le=0.5)
+    """Success probability up to which an episode is labelled a failure."""
+    smoothing: float = Field(10.0, gt=0)
+    """Pseudo-counts that pull a signal's learnt log-odds towards its default."""
+
+
+class BuildConfig(Section):
+    """From labels to training sets."""
+
+    split_salt: str = "flywheel"
+    """Salt of the split's hash; changing it changes every split."""
+    held_out_share: float = Field(0.05, ge=0, lt=1)
+    """Share of logged groups that no training set ever sees."""
+    sft_confidence: float = Field(0.2, ge=0, le=1)
+    """Least label confidence of an SFT episode."""
+    sft_cap_per_scenario: int = Field(2, ge=1)
+    """Most SFT episodes of one scenario."""
+    replay_share: float = Field(0.5, ge=0)
+    """Older successes mixed in, as a multiple of the night's own, against forgetting."""
+    pair_margin: float = Field(0.3, ge=0)
+    """Least difference of composite return between chosen and rejected."""
+    pair_confidence: float = Field(0.2, ge=0, le=1)
+    """Least confidence of both labels of a pair."""
+    pair_cap_per_scenario: int = Field(2, ge=1)
+    """Most pairs of one scenario."""
+    pair_length_ratio: float = Field(3.0, ge=1)
+    """Most that one side of a pair may be longer than the other, in characters."""
+
+
+class EnvironmentConfig(Section):
+    """What the agent plays in."""
+
+    use: str = "sql_agent"
+    """A built-in environment or `package.module:attribute`."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the environment's scenario generator."""
+
+
+class EvaluateConfig(Section):
+    """Held-out play."""
+
+    params: int = Field(350, ge=10)
+    """Frozen scenarios of unseen parameters."""
+    compositions: int = Field(200, ge=10)
+    """Frozen scenarios of unseen compositions."""
+    samples: int = Field(4, ge=1)
+    """Sampled attempts a scenario, for sampled success and pass@k."""
+
+
+class PromoteConfig(Section):
+    """What a challenger must prove."""
+
+    model_name: str = "agent-policy"
+    """Registered model name in MLflow."""
+    minimum_effect: float = 0.0
+    """The lower confidence bound of the paired gain must exceed this (fraction)."""
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """Chance a night of promoting a policy no better than the champion (one-sided)."""
+    slice_tolerance: float = Field(0.10, ge=0)
+    """Most that the success of one slice may fall (fraction)."""
+    tool_error_tolerance: float = Field(0.05, ge=0)
+    """Most that the tool-error rate may rise (fraction)."""
+    cost_tolerance: float = Field(0.25, ge=0)
+    """Most that the mean number of tool calls may rise, relative."""
+
+
+class TrafficConfig(Section):
+    """The demo's production: how much traffic its simulated users make."""
+
+    first_night: int = Field(12000, ge=50)
+    """Episodes logged by the scripted agent before the first night."""
+    later_nights: int = Field(1500, ge=50)
+    """Episodes the champion plays between two nights."""
+    temperature: float = Field(1.0, gt=0)
+    """Sampling temperature of the serving policy."""
+
+
+class FlywheelConfig(Section):
+    """Everything the flywheel can be told."""
+
+    home: Path = Path(".flywheel")
+    """Folder (or object-store URL) of all run-time data."""
+    seed: int = Field(0, ge=0)
+    """Seed of scenarios, traffic and training."""
+    ingest: IngestConfig = IngestConfig()
+    """Reading logs."""
+    label: LabelConfig = LabelConfig()
+    """From evidence to rewards."""
+    build: BuildConfig = BuildConfig()
+    """From labels to training sets."""
+    environment: EnvironmentConfig = EnvironmentConfig()
+    """What the agent plays in."""
+    train: TrainConfig = TrainConfig()
+    """The policy and its candidates."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """Held-out play."""
+    promote: PromoteConfig = PromoteConfig()
+    """What a challenger must prove."""
+    traffic: TrafficConfig = TrafficConfig()
+    """The demo's production."""

@@ -1,0 +1,71 @@
+"""Rows a trainer or a player reads: trajectories, pairs and scenarios."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from schemas.episode import Message
+
+Split = Literal["train", "validation", "frozen_params", "frozen_compositions"]
+"""Where a scenario belongs, decided once by salted hash of its specification.
+
+`train`: production traffic and on-policy play. `validation`: chooses among candidates.
+`frozen_params`: unseen parameters of seen compositions. `frozen_compositions`: unseen compositions.
+The two frozen ones are spent by the gate alone.
+"""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A problem that an environment can play."""
+
+    scenario_id: str
+    """Digest of the specification and the split salt."""
+    split: Split
+    slice: str
+    """The kind of question, for results by slice."""
+    specification: str
+    """Canonical JSON text of what is asked; two texts of one specification are one scenario."""
+    composition: str
+    """The part of the specification without its parameters (kind, tenant, ...)."""
+    question: str
+    environment: str
+    row: str
+    """JSON text of the columns handed to the environment's `reset(**row)`."""
+
+
+class Trajectory(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode made ready for training."""
+
+    build: str
+    """Version of the build it belongs to (the manifest's digest)."""
+    use: Literal["sft", "kto", "rl"]
+    episode_id: str
+    scenario_id: str | None = None
+    messages: list[Message]
+    tools: str | None = None
+    desirable: bool
+    weight: float
+    """The label's confidence, fraction in [0, 1]."""
+    total: float
+    step_advantages: list[float] = []
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt with a better and a worse continuation."""
+
+    build: str
+    pair_id: str
+    kind: Literal["episode", "decision_point", "correction", "retry", "on_policy"]
+    scenario_id: str | None = None
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    tools: str | None = None
+    chosen_episode: str
+    rejected_episode: str
+    margin: float
+    """Difference of the two labels' `total`."""
+    confidence: float
+    """Smaller of the two labels' confidences."""

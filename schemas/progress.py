@@ -1,0 +1,22 @@
+"""How a stage tells whoever watches how far it is: one log record an advance."""
+
+from __future__ import annotations
+
+import logging
+
+LOGGER = logging.getLogger("flywheel.progress")
+
+
+def report(stage: str, done: int, total: int, note: str = "") -> None:
+    """Say how far a stage is.
+
+    Args:
+        stage: Name of the stage or sub-stage, for example `train sft`.
+        done: Units finished so far.
+        total: Units in all; 0 when unknown.
+        note: Short text shown beside the bar.
+    """
+    LOGGER.info(
+        "%s %d/%d %s", stage, done, total, note,
+        extra={"stage": stage, "done": done, "total": total, "note": note},
+    )  # fmt: skip
