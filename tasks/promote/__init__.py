@@ -1,0 +1,1 @@
+"""The release decision: gates between a challenger and the users, the report, and the registry."""
