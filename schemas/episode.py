@@ -76,6 +76,12 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """The run broke for reasons that are none of the agent's doing."""
     duplicate_of: str | None = None
     """The first episode with the same body, from whatever model; marked, never deleted."""
+    body_digest: str = ""
+    """Digest of the messages without the ids of calls: equal for equal bodies."""
+    question: str = ""
+    """The first user message, lower case, white space squeezed: what is asked, for grouping."""
+    night: str = ""
+    """The night under which it was ingested, `YYYY-MM-DD`."""
     source: str
     """sha256 of the file it was read from; key into `sources`."""
     source_file: str

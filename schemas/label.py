@@ -47,3 +47,5 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Process reward of each assistant step, in order."""
     step_returns: list[float] = []
     """Discounted return-to-go of each assistant step, terminal reward included."""
+    evidence_digest: str = ""
+    """Digest of what was known when the label was made; another digest asks for a new label."""

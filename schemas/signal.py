@@ -28,3 +28,5 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     source_file: str
     source_line: int
     extra: str | None = None
+    night: str = ""
+    """The night under which it was ingested, `YYYY-MM-DD`."""

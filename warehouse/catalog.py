@@ -1,0 +1,123 @@
+"""Read-only SQL over the tables: DuckDB views on Delta's Parquet files, nothing else reachable.
+
+External access is off except for the files of the tables, settings are locked, and only single
+SELECT statements run, so neither user SQL nor a mistake can write, attach or read another file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from schemas.errors import InputError
+
+SQL_FOLDER = Path(__file__).parent / "sql"
+
+
+class Relation(NamedTuple):
+    """One table as a view: its declared columns and the Parquet files behind it."""
+
+    name: str
+    schema: pa.Schema
+    files: Sequence[str]
+    partitions: Sequence[str]
+
+
+class Catalog:
+    """A locked-down connection that sees the given tables.
+
+    Args:
+        views: Tables on disk; one without files is an empty view with its declared columns.
+        relations: Arrow tables by name.
+    """
+
+    def __init__(self, views: Sequence[Relation], relations: Mapping[str, pa.Table]) -> None:
+        self.schemas = {view.name: view.schema for view in views}
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute("SET TimeZone = 'UTC'")
+        for view in views:
+            self._add_view(view)
+        for name, table in relations.items():
+            self.connection.register(name, table)
+        paths = [path for view in views for path in view.files]
+        self.connection.execute(f"SET allowed_paths = {literal(paths)}")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
+    def _add_view(self, view: Relation) -> None:
+        if not view.files:
+            self.connection.register(view.name, view.schema.empty_table())
+            return
+        hive = literal({column: "VARCHAR" for column in view.partitions})
+        options = f"hive_partitioning=true, hive_types={hive}" if view.partitions else (
+            "hive_partitioning=false"
+        )  # fmt: skip
+        source = f"read_parquet({literal(view.files)}, union_by_name=true, {options})"
+        present = {row[0] for row in self.connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+        columns = [
+            f'"{name}"' if name in present else f'NULL AS "{name}"' for name in view.schema.names
+        ]
+        extra = sorted(present - set(view.schema.names))
+        columns += [f'"{name}"' for name in extra]
+        self.connection.execute(
+            f'CREATE VIEW "{view.name}" AS SELECT {", ".join(columns)} FROM {source}'
+        )
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> pa.Table:
+        """Read columns of one table, with the rows whose columns equal (or are among) `where`."""
+        schema = self.schemas[table]
+        names = ", ".join(f'"{name}"' for name in columns or schema.names)
+        tests = [
+            f'list_contains(${name}, "{name}")' if isinstance(value, list) else f'"{name}" = ${name}'
+            for name, value in (where or {}).items()
+        ]  # fmt: skip
+        condition = f" WHERE {' AND '.join(tests)}" if tests else ""
+        return self.query(f'SELECT {names} FROM "{table}"{condition}', dict(where or {}))
+
+    def query(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Answer a named query or one SELECT with bound parameters.
+
+        Raises:
+            InputError: The text is not exactly one SELECT, or DuckDB refuses it.
+        """
+        text = named_sql(query) or query
+        try:
+            statements = self.connection.extract_statements(text)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise InputError(
+                    f"only a single SELECT runs here, got {len(statements)} statement(s)",
+                    "Write one SELECT; the tables are read-only.",
+                )
+            # DuckDB refuses parameters that the statement does not name.
+            wanted = statements[0].named_parameters
+            bound = {key: value for key, value in (parameters or {}).items() if key in wanted}
+            return self.connection.sql(text, params=bound or None).to_arrow_table()
+        except duckdb.Error as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"the query failed: {first_line}", "`SHOW TABLES` lists the tables."
+            ) from error
+
+
+def named_sql(name: str) -> str | None:
+    """Give the text of `warehouse/sql/<name>.sql`, or None if `name` is no such file."""
+    path = SQL_FOLDER / f"{name}.sql"
+    return path.read_text() if name.isidentifier() and path.is_file() else None
+
+
+def literal(value: str | Sequence[str] | Mapping[str, str]) -> str:
+    """Write strings of our own as an SQL literal, where DuckDB takes no bound parameter."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"'{key}': {literal(text)}" for key, text in value.items()) + "}"
+    return "[" + ", ".join(literal(text) for text in value) + "]"

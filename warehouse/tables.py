@@ -1,0 +1,202 @@
+"""The warehouse: one Delta table a record kind under the home, written exactly once a transaction.
+
+Delta does not skip a repeated application transaction by itself. So a writer opens one handle,
+looks for the transaction on it, and commits through that same handle: a racing writer of the same
+transaction gets a conflict, and looking again finds that the work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from schemas.errors import MissingStateError
+from schemas.tables import PARTITIONS, SCHEMAS
+from warehouse.catalog import Catalog, Relation
+
+ATTEMPTS = 5
+"""Times a commit is tried again after a conflict with another writer."""
+
+
+class Warehouse:
+    """Tables under one home.
+
+    Args:
+        home: Folder of all run-time data; tables are in `<home>/tables/<name>`.
+    """
+
+    def __init__(self, home: Path | str) -> None:
+        self.home = Path(home)
+        self.root = self.home / "tables"
+
+    def location(self, table: str) -> str:
+        """Name the folder of a table."""
+        return str(self.root / table)
+
+    def exists(self, table: str) -> bool:
+        """Say whether a table has been written."""
+        return DeltaTable.is_deltatable(self.location(table))
+
+    def version(self, table: str) -> int:
+        """Give the current version of a table; -1 when it has not been written."""
+        return self._open(table).version() if self.exists(table) else -1
+
+    def versions(self) -> dict[str, int]:
+        """Give the current version of every table that has been written."""
+        return {name: self.version(name) for name in SCHEMAS if self.exists(name)}
+
+    def committed(self, table: str, transactions: Sequence[str]) -> set[str]:
+        """Say which application transactions a table already carries."""
+        if not self.exists(table):
+            return set()
+        handle = self._open(table)
+        return {t for t in transactions if handle.transaction_version(t) is not None}
+
+    def append(
+        self, table: str, rows: pa.Table, *, transaction: str | Sequence[str] | None = None
+    ) -> int:
+        """Append rows in one commit, once for ever if a transaction names it.
+
+        Args:
+            table: Table name; created with its declared schema and partitions if need be.
+            rows: Rows; columns that the declared schema has and `rows` lacks are null.
+            transaction: Name (or names) of what is being done. If the table already carries any
+                of them, nothing is written. None appends without a check.
+
+        Returns:
+            The table's version afterwards.
+
+        Raises:
+            CommitFailedError: Other writers kept winning.
+        """
+        names = [transaction] if isinstance(transaction, str) else list(transaction or [])
+        commit = CommitProperties(app_transactions=[Transaction(name, 1) for name in names])
+        if rows.num_rows == 0:
+            return self.version(table)
+        partitions = PARTITIONS.get(table, [])
+        if not self.exists(table):
+            schema = SCHEMAS.get(table, rows.schema)
+            DeltaTable.create(
+                self.location(table), schema=schema, partition_by=partitions, mode="ignore"
+            )
+        for attempt in range(ATTEMPTS):
+            handle = self._open(table)
+            if any(handle.transaction_version(name) is not None for name in names):
+                return handle.version()
+            try:
+                write_deltalake(
+                    handle,
+                    rows,
+                    mode="append",
+                    schema_mode="merge",
+                    writer_properties=WriterProperties(compression="ZSTD"),
+                    commit_properties=commit,
+                )
+                return handle.version()
+            except CommitFailedError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def files(
+        self,
+        table: str,
+        version: int | None = None,
+        partition: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """List the Parquet files of a table, for readers that take files.
+
+        Args:
+            table: Table name.
+            version: Delta version; None is the current one.
+            partition: Partition columns and the values to keep, such as `{"build": digest}`.
+
+        Raises:
+            MissingStateError: The table has not been written.
+        """
+        if not self.exists(table):
+            raise MissingStateError(
+                f"table {table!r} is not there yet under {self.root}",
+                "Run the stage that writes it (`flywheel status` shows what there is).",
+            )
+        filters = [(column, "=", value) for column, value in (partition or {}).items()]
+        uris = self._open(table, version).file_uris(filters or None)
+        return sorted(plain_path(uri) for uri in uris)
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> pa.Table:
+        """Read rows of a table; an unwritten table reads as no rows.
+
+        Args:
+            table: Table name.
+            columns: Columns to read; None reads all.
+            version: Delta version; None is the current one.
+            where: Columns and the value each must equal (a list: one of its values).
+        """
+        return self.catalog(versions={table: version}, only=[table]).read(table, columns, where)
+
+    def sql(
+        self,
+        query: str,
+        *,
+        relations: Mapping[str, pa.Table] | None = None,
+        **parameters: Any,
+    ) -> pa.Table:
+        """Answer a named query of `warehouse/sql`, or SQL text, over all tables as views.
+
+        Args:
+            query: Name of a file in `warehouse/sql` without its ending, or one SELECT.
+            relations: Arrow tables that the query may name besides the warehouse's own.
+            **parameters: Values bound to the query's `$name` parameters.
+
+        Raises:
+            InputError: The text is not exactly one SELECT, or it fails.
+        """
+        return self.catalog(relations=relations).query(query, parameters)
+
+    def catalog(
+        self,
+        *,
+        versions: Mapping[str, int | None] | None = None,
+        relations: Mapping[str, pa.Table] | None = None,
+        only: Sequence[str] | None = None,
+    ) -> Catalog:
+        """Open a read-only SQL view of the tables, for one query or several.
+
+        Args:
+            versions: Delta versions to pin; tables not named are at their current version.
+            relations: Arrow tables to add under their names.
+            only: Tables to include; None is all.
+        """
+        pinned = versions or {}
+        views = []
+        for name, schema in SCHEMAS.items():
+            if only is not None and name not in only:
+                continue
+            if not self.exists(name):
+                views.append(Relation(name, schema, [], []))
+                continue
+            handle = self._open(name, pinned.get(name))
+            paths = [plain_path(uri) for uri in handle.file_uris()]
+            views.append(Relation(name, schema, paths, PARTITIONS.get(name, [])))
+        return Catalog(views, relations or {})
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self.location(table), version=version)
+
+
+def plain_path(uri: str) -> str:
+    """Turn a `file://` URI into a path; other URIs and paths stay as they are."""
+    parsed = urlparse(uri)
+    return unquote(parsed.path) if parsed.scheme == "file" else uri
