@@ -264,3 +264,16 @@ def _unnest(folder: Path) -> None:
         for item in inside[0].iterdir():
             item.rename(folder / item.name)
         inside[0].rmdir()
+
+
+def datasets_of_run(config: FlywheelConfig, run_id: str | None) -> list[dict[str, Any]]:
+    """List the dataset versions that a run learned from, each `name`, `version` and `digest`."""
+    if not run_id or not has_store(config):
+        return []
+    inputs = connect(config).get_run(run_id).inputs
+    found = []
+    for item in inputs.dataset_inputs if inputs else []:
+        name, _, version = item.dataset.name.partition("@v")
+        digest = item.dataset.digest
+        found.append({"name": name, "version": int(version or 0), "digest": digest})
+    return found

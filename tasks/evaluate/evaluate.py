@@ -1,0 +1,159 @@
+"""Held-out play of named policies on the frozen scenarios, kept in the `evaluations` table.
+
+An evaluation is named by model, scenarios and sampling. One that is in the table already is read,
+not played again: the champion costs nothing on the night after it was judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from schemas.config import FlywheelConfig
+from schemas.dataset import Scenario
+from schemas.errors import MissingStateError
+from schemas.progress import report
+from schemas.release import Attempt
+from schemas.rollout import Rollout
+from schemas.tables import arrow_rows
+from tasks.evaluate.metrics import summarise
+from tasks.rollout.play import play_policy
+from tasks.rollout.scenarios import frozen
+from warehouse.tables import Warehouse
+
+SCRIPTED = "scripted"
+"""Name of the logged production agent where a policy's folder is asked for."""
+BESIDE_WEIGHTS = {"lineage.json", "report.html", "report.json", "MLmodel"}
+"""Files in a policy's folder that are not part of the policy."""
+
+Progress = Callable[[str, int, int, str], None]
+
+
+def evaluate(
+    config: FlywheelConfig, *, night: str, candidates: Mapping[str, str],
+    progress: Progress = report,
+) -> dict[str, Any]:  # fmt: skip
+    """Play policies greedily and sampled on the frozen scenarios, and sum them up.
+
+    Args:
+        config: What is played, how often, and where the tables are.
+        night: `YYYY-MM-DD`.
+        candidates: Name -> folder of a policy, or `scripted` for the logged production agent.
+        progress: Told about each policy's play.
+
+    Returns:
+        `models`: name -> keys of `flywheel evaluate --json` with `evaluation` (its id in the table),
+        `reused`, `abstained` and `seconds`; `scenario_set`, `scenarios` and `tables`.
+    """
+    scenarios = frozen(config)
+    warehouse = Warehouse(config.home)
+    known = digest(sorted([s.scenario_id, s.question, s.row] for s in scenarios))
+    models: dict[str, Any] = {}
+    for name, policy in candidates.items():
+        model = model_digest(policy)
+        sampling = [config.seed, config.evaluate.samples, config.environment.model_dump()]
+        evaluation = digest([model, known, sampling])
+        began = time.perf_counter()
+        attempts = read_attempts(warehouse, evaluation)
+        reused = bool(attempts)
+        if not reused:
+            attempts = _play(config, night, name, policy, model, evaluation, scenarios, progress)
+            warehouse.append(
+                "evaluations", arrow_rows("evaluations", attempts),
+                transaction=f"evaluate:{evaluation}",
+            )  # fmt: skip
+        models[name] = {
+            "model": model, "evaluation": evaluation, "policy": policy, "reused": reused,
+            **summarise(attempts, config.evaluate.samples),
+            "abstained": len(scenarios) * (1 + config.evaluate.samples) - len(attempts),
+            "seconds": time.perf_counter() - began,
+        }  # fmt: skip
+    return {
+        "night": night, "scenario_set": known, "scenarios": len(scenarios), "models": models,
+        "tables": {"evaluations": warehouse.version("evaluations")},
+    }  # fmt: skip
+
+
+def read_attempts(warehouse: Warehouse, evaluation: str) -> list[Attempt]:
+    """Read the attempts of an evaluation; none when it was not played yet."""
+    rows = warehouse.read("evaluations", where={"evaluation": evaluation}).to_pylist()
+    found: dict[tuple[str, str, int], Attempt] = {}
+    for row in rows:
+        attempt = msgspec.convert(row, Attempt)
+        found[attempt.scenario_id, attempt.mode, attempt.attempt] = attempt
+    return list(found.values())
+
+
+def model_digest(policy: str) -> str:
+    """Name a policy by what it is: `scripted`, or the sha256 of its files.
+
+    Raises:
+        MissingStateError: There is no such folder.
+    """
+    if policy == SCRIPTED:
+        return SCRIPTED
+    folder = Path(policy)
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in BESIDE_WEIGHTS)
+    if not files:
+        raise MissingStateError(
+            f"There is no saved policy in {policy}.", "Run `flywheel train` for the night again."
+        )
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.relative_to(folder)}:{content}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def digest(value: Any) -> str:
+    """Name any JSON value by a short sha256."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _play(
+    config: FlywheelConfig, night: str, name: str, policy: str, model: str, evaluation: str,
+    scenarios: Sequence[Scenario], progress: Progress,
+) -> list[Attempt]:  # fmt: skip
+    """Play a policy greedily and sampled; attempts that the verifier could not judge are left out."""
+    known = {s.scenario_id: s for s in scenarios}
+    attempts = []
+    modes: list[tuple[Literal["greedy", "sampled"], int]] = [
+        ("greedy", 1), ("sampled", config.evaluate.samples),
+    ]  # fmt: skip
+    for mode, samples in modes:
+        def tell(_: str, done: int, total: int, note: str = "", mode: str = mode) -> None:
+            progress(f"evaluate {name} {mode}", done, total, note)
+
+        rollouts = play_policy(
+            config, policy, list(scenarios), samples=samples, greedy=mode == "greedy",
+            seed=config.seed, progress=tell,
+        )  # fmt: skip
+        attempts += [
+            _attempt(r, known[r.scenario_id], night, model, name, evaluation, mode)
+            for r in rollouts
+            if r.reward is not None
+        ]
+    return attempts
+
+
+def _attempt(
+    rollout: Rollout, scenario: Scenario, night: str, model: str, name: str, evaluation: str,
+    mode: Literal["greedy", "sampled"],
+) -> Attempt:  # fmt: skip
+    """Turn a rollout into a row. A malformed call fails whatever the text says."""
+    return Attempt(
+        evaluation=evaluation, night=night, model=model, candidate=name,
+        scenario_id=scenario.scenario_id, split=scenario.split, slice=scenario.slice,
+        specification=scenario.specification, mode=mode, attempt=rollout.attempt,
+        success=0.0 if rollout.malformed else float(rollout.reward or 0.0),
+        tool_calls=rollout.tool_calls, tool_errors=rollout.tool_errors,
+        malformed=rollout.malformed, truncated=rollout.truncated,
+        tokens=sum(rollout.agent_mask), seconds=rollout.seconds,
+    )  # fmt: skip

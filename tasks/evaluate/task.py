@@ -1,0 +1,21 @@
+"""Prefect shell of the evaluate stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import INPUTS
+
+from schemas.config import FlywheelConfig
+from tasks.evaluate.contest import contest
+
+
+@task(name="evaluate", persist_result=True, result_serializer="json", cache_policy=INPUTS)
+def evaluate_candidates(
+    config: dict[str, Any], code: str, night: str, trained: dict[str, Any],
+    champion: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Play challenger and champion; `code` is part of what makes a result reusable."""
+    settings = FlywheelConfig.model_validate(config)
+    return contest(settings, night=night, train=trained, champion=champion)
