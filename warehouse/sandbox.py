@@ -21,6 +21,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -72,7 +73,7 @@ class Sandbox:
         """Process id of the worker; None while none runs."""
         return self._process.pid if self._process else None
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -131,7 +132,7 @@ class Sandbox:
         if broken:
             raise SandboxError(
                 f"The database {path} cannot be opened: {error}.",
-                "Check that it exists, that no process writes to it, and that the worker has memory.",
+                "Check that it exists, that nobody writes to it, and that the worker has memory.",
             )
         return QueryResult(columns, [tuple(row) for row in rows], error, truncated)
 
@@ -154,7 +155,7 @@ class Sandbox:
         if process.stdout is None or process.stdout.readline() != "ready\n":
             self._drop()
             raise SandboxError(
-                f"The SQL worker did not start with {self.memory_mb} MB (exit {process.returncode}).",
+                f"The SQL worker did not start in {self.memory_mb} MB (exit {process.returncode}).",
                 "Give it more memory (at least 400 MB) and check that `import duckdb` works.",
             )
         return process

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import decimal
 import json
-import os
 import resource
 import signal
 import sys
+from pathlib import Path
 
 import duckdb
 
@@ -68,7 +68,7 @@ class Databases:
 
     def connection(self, path: str) -> duckdb.DuckDBPyConnection:
         """Return a locked-down connection to the database file at `path`."""
-        state = os.stat(path)
+        state = Path(path).stat()
         identity = (state.st_ino, state.st_mtime_ns, state.st_size)
         known = self.opened.get(path)
         if known and known[0] == identity:
@@ -119,7 +119,7 @@ def answer(
 def reply_to(
     databases: Databases, path: str, sql: str, most_rows: int, most_characters: int
 ) -> Reply:
-    """Answer one query; a database that does not open is marked as broken, not as the query's fault."""
+    """Answer one query; a database that does not open is not the query's fault."""
     try:
         connection = databases.connection(path)
     except (duckdb.Error, OSError) as error:

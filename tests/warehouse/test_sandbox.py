@@ -105,7 +105,8 @@ HEAVY = {
     "large sort": "SELECT * FROM range(1000000000) ORDER BY random()",
     "endless recursion": "WITH RECURSIVE r AS (SELECT 1 a UNION ALL SELECT a + 1 FROM r) "
     "SELECT count(*) FROM r",
-    "cross product": "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range",
+    "cross product": "SELECT count(*) FROM range(1000000) a JOIN range(1000000) b "
+    "ON a.range < b.range",
 }
 
 
