@@ -1,0 +1,130 @@
+"""Importer of OpenAI chat records: `{"messages": [...]}` or a request with its response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tasks.ingest.importer import Draft, Place
+from tasks.ingest.messages import RawMessage, normalize_messages
+from tasks.ingest.times import parse_time
+
+NAME = "openai_chat"
+
+
+class Usage(msgspec.Struct):
+    """Token counts of the record (never summed with those of its choices: that counts twice)."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Choice(msgspec.Struct):
+    """One answer of the model."""
+
+    message: RawMessage | None = None
+    finish_reason: str | None = None
+
+
+class Response(msgspec.Struct):
+    """The response beside a request."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: Any = None
+
+
+class Record(msgspec.Struct):
+    """The keys this importer knows; others are kept as `extra`."""
+
+    messages: list[RawMessage]
+    id: str | int | None = None
+    tools: list[dict[str, Any]] | str | None = None
+    model: str | None = None
+    policy_version: str | int | None = None
+    agent: str | None = None
+    session_id: str | int | None = None
+    user_id: str | int | None = None
+    user: str | int | None = None
+    scenario_id: str | int | None = None
+    trial: int | None = None
+    timestamp: Any = None
+    created: Any = None
+    ended_at: Any = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    reward: float | None = None
+    finish_reason: str | None = None
+    choices: list[Choice] = []
+    response: Response | None = None
+    error: Any = None
+    error_details: Any = None
+    parallel_tool_calls: bool | None = None
+
+
+KNOWN = frozenset(Record.__struct_fields__)
+
+
+def recognises(record: dict[str, Any]) -> bool:
+    """Say from its content whether a record is an OpenAI chat record."""
+    request = record.get("request")
+    return "messages" in record or (isinstance(request, dict) and "messages" in request)
+
+
+def read(record: dict[str, Any], place: Place) -> Draft:
+    """Validate a record and say what it holds.
+
+    Raises:
+        ValueError: A role is unknown, a time is none, or there are no messages and no error.
+        msgspec.ValidationError: A key is missing or has a wrong type.
+    """
+    request = record.get("request")
+    if "messages" not in record and isinstance(request, dict):
+        record = {**request, **{key: value for key, value in record.items() if key != "request"}}
+    chat = msgspec.convert(record, Record)
+    response = chat.response or Response(choices=chat.choices)
+    raw = chat.messages + [c.message for c in response.choices[:1] if c.message is not None]
+    broken = bool(chat.error or chat.error_details or response.error)
+    if not raw and not broken:
+        raise ValueError("Expected at least one message - at `$.messages`")
+    messages = normalize_messages(raw)
+    usage = chat.usage or response.usage or Usage()
+    reasons = [choice.finish_reason for choice in response.choices[:1]]
+    extra = {key: value for key, value in record.items() if key not in KNOWN}
+    return Draft(
+        messages=messages,
+        logged_id=text(chat.id if chat.id is not None else response.id),
+        scenario_id=text(chat.scenario_id),
+        trial=chat.trial,
+        session_id=text(chat.session_id),
+        user_id=text(chat.user_id if chat.user_id is not None else chat.user),
+        agent=chat.agent,
+        policy_version=text(chat.policy_version),
+        model=response.model or chat.model,
+        started_at=parse_time(chat.created if chat.timestamp is None else chat.timestamp),
+        ended_at=parse_time(chat.ended_at, "$.ended_at"),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost_usd=chat.cost_usd,
+        tools=json_text(chat.tools),
+        logged_reward=chat.reward,
+        termination=chat.finish_reason or (reasons[0] if reasons else None),
+        # A request that nobody answered is none of the agent's doing.
+        infrastructure_error=broken or all(message.role != "assistant" for message in messages),
+        extra=json_text(extra),
+    )
+
+
+def text(value: str | int | None) -> str | None:
+    """Write an id as text."""
+    return None if value is None else str(value)
+
+
+def json_text(value: Any) -> str | None:
+    """Write a value as JSON text; nothing (None or empty) is None, text stays as it is."""
+    if not value:
+        return None
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

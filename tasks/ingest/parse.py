@@ -1,0 +1,180 @@
+"""One file from bytes to episodes, signals and quarantined records. Nothing is written here."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.episode import Episode
+from schemas.errors import InputError
+from schemas.signal import Signal
+from schemas.source import Quarantined
+from tasks.ingest.detect import detect, importer_named
+from tasks.ingest.importer import Importer, Place
+from tasks.ingest.normalize import episode_of
+from tasks.ingest.reader import RawRecord, digests, finished, is_document, read_records
+
+
+class Known(NamedTuple):
+    """A source that was ingested before."""
+
+    source: str
+    consumed: int
+    prefix_digest: str
+    held: int
+    rows: int
+    quarantined: int
+    format: str
+
+
+class Parsed(NamedTuple):
+    """What one file (or its new stretch) holds."""
+
+    path: Path
+    source: str
+    size: int
+    start: int
+    consumed: int
+    prefix_digest: str
+    held_before: int
+    format: str
+    rows: int
+    fingerprint: str
+    episodes: list[Episode]
+    signals: list[Signal]
+    quarantined: list[Quarantined]
+
+    @property
+    def transaction(self) -> str:
+        """Name the reading of exactly these bytes, for exactly-once commits."""
+        return f"ingest:{self.source}:{self.start}"
+
+
+def resume_point(data: bytes, found: dict[int, str], known: list[Known]) -> Known | None:
+    """Give the source that read the longest beginning of this file; None if none did.
+
+    The file's name plays no part, so a renamed (rotated) log is taken up as well.
+    """
+    matching = [k for k in known if 0 < k.consumed and found.get(k.consumed) == k.prefix_digest]
+    if not matching or is_document(data):
+        return None
+    return max(matching, key=lambda k: (k.consumed, k.held))
+
+
+def parse_file(
+    path: Path, data: bytes, known: list[Known], *, night: str, format: str | None
+) -> Parsed | Known:
+    """Read a file; a file whose bytes were all read before is given as the source that did.
+
+    Args:
+        path: The file, for messages and places.
+        data: Its bytes.
+        known: Sources ingested before.
+        night: The night it is ingested under.
+        format: Format name; None detects it from content.
+
+    Raises:
+        InputError: The file is empty, of no known format, or holds no good record.
+    """
+    found = dict(digests(data, [k.consumed for k in known]))
+    source = found[len(data)]
+    before = next((k for k in known if k.source == source), None)
+    if before is not None:
+        return before
+    resumed = resume_point(data, found, known)
+    start = resumed.consumed if resumed else 0
+    records = read_records(data, start)
+    if not records:
+        if resumed is not None:
+            return resumed
+        raise InputError(f"{path} is empty", "Give a file with at least one record.")
+    importer = choose(path, records, format or (resumed.format if resumed else None))
+    episodes, signals, quarantined = parse_records(records, importer, path, source, night)
+    if not episodes and not signals and resumed is None:
+        first = quarantined[0]
+        raise InputError(
+            f"{path} holds no good {importer.NAME} record; line {first.source_line}:"
+            f" {first.reason}",
+            "Nothing of it was kept. Correct the file, or name another `--format`.",
+        )
+    consumed = finished(data, records)
+    return Parsed(
+        path=path,
+        source=source,
+        size=len(data),
+        start=start,
+        consumed=consumed,
+        prefix_digest=digests(data, [consumed])[consumed],
+        held_before=resumed.held if resumed else 0,
+        format=importer.NAME,
+        rows=len(records),
+        fingerprint=shape_of(records),
+        episodes=episodes,
+        signals=signals,
+        quarantined=quarantined,
+    )
+
+
+def choose(path: Path, records: list[RawRecord], format: str | None) -> Importer:
+    """Give the importer of a file.
+
+    Raises:
+        InputError: The format is unknown, or none recognises the records.
+    """
+    if format is not None:
+        return importer_named(format)
+    importer = detect(record.raw for record in records)
+    if importer is None:
+        raise InputError(
+            f"{path} has no record of a known format", "Name one with `--format`, or see the docs."
+        )
+    return importer
+
+
+def parse_records(
+    records: list[RawRecord], importer: Importer, path: Path, source: str, night: str
+) -> tuple[list[Episode], list[Signal], list[Quarantined]]:
+    """Decode and validate records; a bad one is kept with its reason and its raw bytes."""
+    episodes: list[Episode] = []
+    signals: list[Signal] = []
+    quarantined: list[Quarantined] = []
+    name = str(path)
+    for record in records:
+        place = Place(source, name, record.line, night)
+        try:
+            content = msgspec.json.decode(record.raw)
+            if not isinstance(content, dict):
+                raise ValueError(f"Expected an object, got {type(content).__name__} - at `$`")
+            read = importer.read(content, place)
+            if isinstance(read, Signal):
+                signals.append(read)
+            else:
+                episodes.append(episode_of(read, importer.NAME, place, record.raw))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            quarantined.append(
+                Quarantined(
+                    source=source,
+                    source_file=name,
+                    source_line=record.line,
+                    byte_offset=record.offset,
+                    reason=str(error) or type(error).__name__,
+                    raw=record.raw,
+                    night=night,
+                )
+            )
+    return episodes, signals, quarantined
+
+
+def shape_of(records: list[RawRecord]) -> str:
+    """Digest the top-level keys of the first record that is an object."""
+    for record in records[:16]:
+        try:
+            content = msgspec.json.decode(record.raw)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            return sha256(",".join(sorted(content)).encode()).hexdigest()[:16]
+    return ""

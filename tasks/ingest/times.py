@@ -1,0 +1,38 @@
+"""Timestamps as logs write them, as UTC datetimes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+LATEST_SECONDS = 1e11
+"""Numbers above this (the year 5138 in seconds) are milliseconds, microseconds or nanoseconds."""
+
+
+def parse_time(value: Any, path: str = "$.timestamp") -> datetime | None:
+    """Read ISO text, seconds, milli-, micro- or nanoseconds, or `[seconds, nanoseconds]`.
+
+    Args:
+        value: What the log has; None gives None. Text without a zone is taken as UTC.
+        path: JSON path for the error.
+
+    Raises:
+        ValueError: The value is no time.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        if isinstance(value, list):
+            seconds, nanoseconds = value
+            return datetime.fromtimestamp(seconds + nanoseconds / 1e9, UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value)
+            while abs(seconds) > LATEST_SECONDS:
+                seconds /= 1e3
+            return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, TypeError, OverflowError, OSError):
+        pass
+    raise ValueError(f"Expected a time, got {str(value)[:40]!r} - at `{path}`")
