@@ -23,7 +23,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 help: ## Show this list
 	@echo "make TARGET [NAME=value ...]"
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1: /p' Makefile | awk -F': ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## Create .venv with the pinned versions (about 2 minutes; again: at once)
 
