@@ -26,7 +26,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
     episode_id: str
     label_version: str
-    """Digest of the labelling configuration and code version; the latest row of an episode wins."""
+    """Digest of the labelling configuration and code version; another asks for new labels."""
     labelled_at: datetime
     state: State
     success: float | None = None
@@ -47,5 +47,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Process reward of each assistant step, in order."""
     step_returns: list[float] = []
     """Discounted return-to-go of each assistant step, terminal reward included."""
+    revision: int = 0
+    """Labels of this episode before this one; the highest wins at read."""
     evidence_digest: str = ""
     """Digest of what was known when the label was made; another digest asks for a new label."""

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One ingested file as it was when it was read. Committed last: what stands here is complete."""
+    """One ingested file as it was when it was read. Committed last: all of it is there."""
 
     source: str
     """sha256 of the whole file as it was read; episodes, signals and quarantine refer to it."""

@@ -49,7 +49,9 @@ def sort_new(warehouse: Warehouse, batch: Sequence[Parsed]) -> list[Sorted]:
                 continue
             first = bodies.setdefault(episode.body_digest, episode.episode_id)
             if first != episode.episode_id:
-                episode = msgspec.structs.replace(episode, duplicate_of=first)
+                fresh.setdefault(
+                    episode.episode_id, msgspec.structs.replace(episode, duplicate_of=first)
+                )
             fresh.setdefault(episode.episode_id, episode)
         said = {
             signal.signal_id: signal

@@ -25,7 +25,7 @@ def importer_named(name: str) -> Importer:
         InputError: There is none of that name.
     """
     for importer in IMPORTERS:
-        if importer.NAME == name:
+        if name == importer.NAME:
             return importer
     names = ", ".join(sorted(importer.NAME for importer in IMPORTERS))
     raise InputError(f"unknown format {name!r}", f"Use one of: {names}; or let it be detected.")

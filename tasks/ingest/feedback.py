@@ -15,7 +15,8 @@ from tasks.ingest.times import parse_time
 NAME = "feedback"
 
 KINDS = frozenset(
-    "thumbs rating correction reask export complaint escalation outcome score".split()
+    {"thumbs", "rating", "correction", "reask", "export", "complaint", "escalation"}
+    | {"outcome", "score"}
 )
 WORDS = {
     "up": 1.0, "positive": 1.0, "good": 1.0, "yes": 1.0, "success": 1.0, "resolved": 1.0,

@@ -53,14 +53,13 @@ class Draft(msgspec.Struct, kw_only=True):
 class Importer(Protocol):
     """A module that knows one log format."""
 
-    @property
-    def NAME(self) -> str:
-        """Name of the format, as in `--format`."""
+    NAME: str
+    """Name of the format, as in `--format`."""
 
-    def recognises(self, record: dict[str, Any]) -> bool:
+    def recognises(self, record: dict[str, Any], /) -> bool:
         """Say from its content whether a record is of this format."""
 
-    def read(self, record: dict[str, Any], place: Place) -> Draft | Signal:
+    def read(self, record: dict[str, Any], place: Place, /) -> Draft | Signal:
         """Validate a record and say what it holds.
 
         Raises:

@@ -92,7 +92,7 @@ def ingest(
     paths: list[str],
     *,
     night: str,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word every caller and `--format` use
     clock: Callable[[], datetime],
 ) -> dict[str, Any]:
     """Read log files into the tables; reading the same bytes again changes nothing.
@@ -119,7 +119,7 @@ def ingest(
         parsed: dict[str, Parsed] = {}
         for path in batch:
             try:
-                entry = parse_file(path, path.read_bytes(), known, night=night, format=format)
+                entry = parse_file(path, path.read_bytes(), known, night=night, format_name=format)
             except InputError as refusal:
                 refusals.append((path, refusal))
                 continue

@@ -88,9 +88,7 @@ def normalize_messages(raw: list[RawMessage]) -> list[Message]:
             messages.append(tool_message(message, turn, answered))
             answered += 1
         else:
-            messages.append(
-                Message(role=role, content=text_of(message.content), name=message.name)
-            )
+            messages.append(Message(role=role, content=text_of(message.content), name=message.name))
     return messages
 
 
@@ -146,7 +144,9 @@ def tool_calls(message: RawMessage, index: int) -> list[ToolCall]:
 def tool_call(call_id: str | None, name: str, arguments: str | dict[str, Any] | None) -> ToolCall:
     """Build a call whose arguments are JSON text; what is no JSON object is kept and marked."""
     if isinstance(arguments, str):
-        return ToolCall(id=call_id, name=name, arguments=arguments, malformed=not is_object(arguments))
+        return ToolCall(
+            id=call_id, name=name, arguments=arguments, malformed=not is_object(arguments)
+        )
     given = arguments or {}
     # Some loggers key the arguments by the tool's own name.
     if len(given) == 1 and isinstance(given.get(name), dict):
@@ -176,7 +176,7 @@ def text_of(content: str | list[Any] | dict[str, Any] | None) -> str | None:
 
 
 def says_error(content: str | None) -> bool:
-    """Say whether a tool result reads as an error: `Error:` in front, or an `{"error": ...}` body."""
+    """Say whether a tool result reads as an error: `Error:` in front, or `{"error": ...}`."""
     if not content:
         return False
     start = content.lstrip()

@@ -74,7 +74,7 @@ def recognises(record: dict[str, Any]) -> bool:
     return "messages" in record or (isinstance(request, dict) and "messages" in request)
 
 
-def read(record: dict[str, Any], place: Place) -> Draft:
+def read(record: dict[str, Any], _place: Place) -> Draft:
     """Validate a record and say what it holds.
 
     Raises:

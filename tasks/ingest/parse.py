@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,14 +58,14 @@ def resume_point(data: bytes, found: dict[int, str], known: list[Known]) -> Know
 
     The file's name plays no part, so a renamed (rotated) log is taken up as well.
     """
-    matching = [k for k in known if 0 < k.consumed and found.get(k.consumed) == k.prefix_digest]
+    matching = [k for k in known if k.consumed > 0 and found.get(k.consumed) == k.prefix_digest]
     if not matching or is_document(data):
         return None
     return max(matching, key=lambda k: (k.consumed, k.held))
 
 
 def parse_file(
-    path: Path, data: bytes, known: list[Known], *, night: str, format: str | None
+    path: Path, data: bytes, known: list[Known], *, night: str, format_name: str | None
 ) -> Parsed | Known:
     """Read a file; a file whose bytes were all read before is given as the source that did.
 
@@ -74,7 +74,7 @@ def parse_file(
         data: Its bytes.
         known: Sources ingested before.
         night: The night it is ingested under.
-        format: Format name; None detects it from content.
+        format_name: Format name; None detects it from content.
 
     Raises:
         InputError: The file is empty, of no known format, or holds no good record.
@@ -91,7 +91,7 @@ def parse_file(
         if resumed is not None:
             return resumed
         raise InputError(f"{path} is empty", "Give a file with at least one record.")
-    importer = choose(path, records, format or (resumed.format if resumed else None))
+    importer = choose(path, records, format_name or (resumed.format if resumed else None))
     episodes, signals, quarantined = parse_records(records, importer, path, source, night)
     if not episodes and not signals and resumed is None:
         first = quarantined[0]
@@ -118,14 +118,14 @@ def parse_file(
     )
 
 
-def choose(path: Path, records: list[RawRecord], format: str | None) -> Importer:
+def choose(path: Path, records: list[RawRecord], format_name: str | None) -> Importer:
     """Give the importer of a file.
 
     Raises:
         InputError: The format is unknown, or none recognises the records.
     """
-    if format is not None:
-        return importer_named(format)
+    if format_name is not None:
+        return importer_named(format_name)
     importer = detect(record.raw for record in records)
     if importer is None:
         raise InputError(
@@ -145,9 +145,7 @@ def parse_records(
     for record in records:
         place = Place(source, name, record.line, night)
         try:
-            content = msgspec.json.decode(record.raw)
-            if not isinstance(content, dict):
-                raise ValueError(f"Expected an object, got {type(content).__name__} - at `$`")
+            content = msgspec.json.decode(record.raw, type=dict[str, Any])
             read = importer.read(content, place)
             if isinstance(read, Signal):
                 signals.append(read)

@@ -32,7 +32,7 @@ def recognises(record: dict[str, Any]) -> bool:
     return "traj" in record and "task_id" in record
 
 
-def read(record: dict[str, Any], place: Place) -> Draft:
+def read(record: dict[str, Any], _place: Place) -> Draft:
     """Validate a record and say what it holds.
 
     Raises:

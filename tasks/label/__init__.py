@@ -1,0 +1,1 @@
+"""From evidence to labels: how likely an episode succeeded, what it cost, and step by step."""

@@ -1,0 +1,51 @@
+"""The kinds of evidence, and what each says before this installation's logs have proven it.
+
+A kind is described by how often it shows on successes and on failures; the logarithm of the ratio
+is its default weight. The rates are modest guesses on purpose: verified outcomes move them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+Tier = Literal["feedback", "implicit"]
+
+
+class Kind(NamedTuple):
+    """One kind of evidence. What is silent about it says nothing: only presence counts."""
+
+    name: str
+    tier: Tier
+    given_success: float
+    """Assumed share of successes that show it, fraction in (0, 1)."""
+    given_failure: float
+    """Assumed share of failures that show it, fraction in (0, 1)."""
+    reason: str
+
+    @property
+    def log_odds(self) -> float:
+        """Weight before anything is learnt (natural log)."""
+        return math.log(self.given_success / self.given_failure)
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("thumbs_up", "feedback", 0.30, 0.06, "said of the answer itself, though some are polite"),
+    Kind("thumbs_down", "feedback", 0.05, 0.30, "said of the answer itself, at times of its tone"),
+    Kind("rating_high", "feedback", 0.30, 0.06, "four or more of five"),
+    Kind("rating_low", "feedback", 0.05, 0.30, "two or less of five"),
+    Kind("score_high", "feedback", 0.60, 0.20, "an evaluator's score of a half or more"),
+    Kind("score_low", "feedback", 0.20, 0.60, "an evaluator's score under a half"),
+    Kind("correction", "feedback", 0.03, 0.20, "the user wrote what was right"),
+    Kind("export", "implicit", 0.30, 0.10, "the answer was used; people also export to check"),
+    Kind("reask", "implicit", 0.08, 0.30, "the question was asked again; some ask to be sure"),
+    Kind("complaint", "implicit", 0.03, 0.15, "rare, and now and then about something else"),
+    Kind("escalation", "implicit", 0.03, 0.15, "a person had to take over"),
+    Kind("final_error", "implicit", 0.02, 0.12, "the last thing a tool said was an error"),
+    Kind("repeated_call", "implicit", 0.20, 0.27, "the same call again; too weak alone"),
+    Kind("no_tool_evidence", "implicit", 0.10, 0.14, "tools offered, none used; too weak alone"),
+)  # fmt: skip
+"""All kinds, in the order of the columns of an evidence matrix."""
+
+COLUMN: dict[str, int] = {kind.name: index for index, kind in enumerate(KINDS)}
+"""Kind name to its column."""
