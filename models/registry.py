@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from models.tracking import (  # the opt-out of MLflow's telemetry comes first
-    connect, dataset_input, experiment_id, has_store, log_metrics,
-)  # fmt: skip
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from models.tracking import (  # the opt-out of MLflow's telemetry comes first
+    connect,
+    dataset_input,
+    experiment_id,
+    has_store,
+    log_metrics,
+)  # fmt: skip
 from schemas.config import FlywheelConfig
 from schemas.errors import InvariantError, MissingStateError
 

@@ -16,11 +16,11 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from mlflow import MlflowClient  # noqa: E402  (after the opt-out above)
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # noqa: E402
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from schemas.config import FlywheelConfig  # noqa: E402
+from schemas.config import FlywheelConfig
 
 BATCH = 900
 """Metrics of one request; MLflow refuses more than 1,000."""
@@ -47,9 +47,10 @@ def connect(config: FlywheelConfig) -> MlflowClient:
 
 def has_store(config: FlywheelConfig) -> bool:
     """Say whether there is a store already, without creating one."""
-    return not tracking_uri(config).startswith("sqlite:///") or (
-        _folder(config) / "mlflow.db"
-    ).exists()
+    return (
+        not tracking_uri(config).startswith("sqlite:///")
+        or (_folder(config) / "mlflow.db").exists()
+    )
 
 
 def experiment_id(client: MlflowClient, config: FlywheelConfig) -> str:

@@ -7,10 +7,8 @@ from typing import Any
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
 from schemas.progress import report
-from tasks.evaluate.evaluate import SCRIPTED, Progress, evaluate
-
-CHAMPION, LOGGED = "champion", "logged_agent"
-"""Names beside the candidate's own in an evaluation."""
+from tasks.evaluate.attempts import CHAMPION, LOGGED, SCRIPTED, Progress
+from tasks.evaluate.evaluate import evaluate
 
 
 def contest(

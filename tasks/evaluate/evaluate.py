@@ -6,33 +6,21 @@ not played again: the champion costs nothing on the night after it was judged.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-
-import msgspec
 
 from schemas.config import FlywheelConfig
 from schemas.dataset import Scenario
-from schemas.errors import MissingStateError
 from schemas.progress import report
 from schemas.release import Attempt
 from schemas.rollout import Rollout
 from schemas.tables import arrow_rows
+from tasks.evaluate.attempts import Progress, digest, model_digest, read_attempts
 from tasks.evaluate.metrics import summarise
 from tasks.rollout.play import play_policy
 from tasks.rollout.scenarios import frozen
 from warehouse.tables import Warehouse
-
-SCRIPTED = "scripted"
-"""Name of the logged production agent where a policy's folder is asked for."""
-BESIDE_WEIGHTS = {"lineage.json", "report.html", "report.json", "MLmodel"}
-"""Files in a policy's folder that are not part of the policy."""
-
-Progress = Callable[[str, int, int, str], None]
 
 
 def evaluate(
@@ -48,7 +36,7 @@ def evaluate(
         progress: Told about each policy's play.
 
     Returns:
-        `models`: name -> keys of `flywheel evaluate --json` with `evaluation` (its id in the table),
+        `models`: name -> keys of `flywheel evaluate --json` with its id `evaluation`,
         `reused`, `abstained` and `seconds`; `scenario_set`, `scenarios` and `tables`.
     """
     scenarios = frozen(config)
@@ -80,54 +68,18 @@ def evaluate(
     }  # fmt: skip
 
 
-def read_attempts(warehouse: Warehouse, evaluation: str) -> list[Attempt]:
-    """Read the attempts of an evaluation; none when it was not played yet."""
-    rows = warehouse.read("evaluations", where={"evaluation": evaluation}).to_pylist()
-    found: dict[tuple[str, str, int], Attempt] = {}
-    for row in rows:
-        attempt = msgspec.convert(row, Attempt)
-        found[attempt.scenario_id, attempt.mode, attempt.attempt] = attempt
-    return list(found.values())
-
-
-def model_digest(policy: str) -> str:
-    """Name a policy by what it is: `scripted`, or the sha256 of its files.
-
-    Raises:
-        MissingStateError: There is no such folder.
-    """
-    if policy == SCRIPTED:
-        return SCRIPTED
-    folder = Path(policy)
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in BESIDE_WEIGHTS)
-    if not files:
-        raise MissingStateError(
-            f"There is no saved policy in {policy}.", "Run `flywheel train` for the night again."
-        )
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{file.relative_to(folder)}:{content}\n".encode())
-    return total.hexdigest()[:16]
-
-
-def digest(value: Any) -> str:
-    """Name any JSON value by a short sha256."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _play(
     config: FlywheelConfig, night: str, name: str, policy: str, model: str, evaluation: str,
     scenarios: Sequence[Scenario], progress: Progress,
 ) -> list[Attempt]:  # fmt: skip
-    """Play a policy greedily and sampled; attempts that the verifier could not judge are left out."""
+    """Play a policy greedily and sampled; leave out what the verifier could not judge."""
     known = {s.scenario_id: s for s in scenarios}
     attempts = []
     modes: list[tuple[Literal["greedy", "sampled"], int]] = [
         ("greedy", 1), ("sampled", config.evaluate.samples),
     ]  # fmt: skip
     for mode, samples in modes:
+
         def tell(_: str, done: int, total: int, note: str = "", mode: str = mode) -> None:
             progress(f"evaluate {name} {mode}", done, total, note)
 

@@ -13,9 +13,12 @@ from tasks.evaluate.contest import contest
 
 @task(name="evaluate", persist_result=True, result_serializer="json", cache_policy=INPUTS)
 def evaluate_candidates(
-    config: dict[str, Any], code: str, night: str, trained: dict[str, Any],
+    config: dict[str, Any],
+    code: str,  # noqa: ARG001 (see below)
+    night: str,
+    trained: dict[str, Any],
     champion: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Play challenger and champion; `code` is part of what makes a result reusable."""
+) -> dict[str, Any]:
+    """Play challenger and champion; `code` is part of what a stored result is known by."""
     settings = FlywheelConfig.model_validate(config)
     return contest(settings, night=night, train=trained, champion=champion)

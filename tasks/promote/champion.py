@@ -1,4 +1,4 @@
-"""The champion a night starts from: the registered one, or the scripted agent on the first night."""
+"""The champion a night starts from: the registered one, or at first the scripted agent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from models import registry
 from schemas.config import FlywheelConfig
-from tasks.evaluate.evaluate import SCRIPTED, model_digest
+from tasks.evaluate.attempts import SCRIPTED, model_digest
 from tasks.ledger import Ledger
 
 
@@ -27,9 +27,9 @@ def starting_champion(
         `version` (None on the first night), `policy` (its folder, or `scripted`) and `digest`.
     """
     version = registry.alias_version(config, "champion")
-    if night and (done := Ledger(config, night).get("promote")):
-        if done["result"].get("build") == build:
-            version = done["result"]["previous"]
+    done = Ledger(config, night).get("promote") if night else None
+    if done and done["result"].get("build") == build:
+        version = done["result"]["previous"]
     if version is None:
         return {"version": None, "policy": SCRIPTED, "digest": SCRIPTED}
     folder = registry.fetch(config, version)

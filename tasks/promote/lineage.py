@@ -7,7 +7,7 @@ from typing import Any
 from models import registry
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
-from tasks.evaluate.contest import CHAMPION
+from tasks.evaluate.attempts import CHAMPION
 from tasks.ledger import Ledger
 from warehouse.lineage import builds_of, descendants, episodes_matching, sources_of_build
 from warehouse.tables import Warehouse

@@ -19,8 +19,7 @@ from schemas.config import FlywheelConfig
 from schemas.errors import InvariantError, MissingStateError
 from schemas.release import Attempt, Decision, Gate
 from schemas.tables import arrow_rows
-from tasks.evaluate.contest import CHAMPION, LOGGED
-from tasks.evaluate.evaluate import digest, read_attempts
+from tasks.evaluate.attempts import CHAMPION, LOGGED, digest, read_attempts
 from tasks.ledger import run_folder
 from tasks.promote.gates import decide, judge
 from tasks.promote.lineage import datasets_of, lineage_of

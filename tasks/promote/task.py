@@ -13,9 +13,12 @@ from tasks.promote.promote import promote
 
 @task(name="promote", persist_result=True, result_serializer="json", cache_policy=INPUTS)
 def promote_challenger(
-    config: dict[str, Any], code: str, night: str, trained: dict[str, Any],
+    config: dict[str, Any],
+    code: str,  # noqa: ARG001 (see below)
+    night: str,
+    trained: dict[str, Any],
     evaluated: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Decide on the challenger; `code` is the code version, part of what makes a result reusable."""
+) -> dict[str, Any]:
+    """Decide on the challenger; `code` is part of what a stored result is known by."""
     settings = FlywheelConfig.model_validate(config)
     return promote(settings, night=night, train=trained, evaluation=evaluated)

@@ -1,0 +1,1 @@
+"""The loop put together: the nightly flow, the demo, and the `flywheel` command."""

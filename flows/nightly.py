@@ -1,0 +1,74 @@
+"""The nightly flow: from a night's logs to a promoted champion, or the one there is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from tasks.build.task import build_datasets
+from tasks.ingest.task import ingest_logs
+from tasks.label.task import label_episodes
+
+from flows.artifacts import publish_night
+from flows.code import code_version
+from flows.settings import from_environment
+from schemas.config import FlywheelConfig
+from tasks.evaluate.task import evaluate_candidates
+from tasks.ledger import Ledger
+from tasks.promote.champion import starting_champion
+from tasks.promote.report import write_report
+from tasks.promote.task import promote_challenger
+from tasks.train.task import train_candidates
+
+DEFAULTS = FlywheelConfig()
+"""The embedded CPU profile."""
+
+
+@flow(name="nightly")
+def nightly(
+    config: FlywheelConfig = DEFAULTS, night: str | None = None,
+    logs: list[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Ingest, label, build, train, evaluate and promote.
+
+    Args:
+        config: What to run with; what is not said is the embedded CPU profile.
+        night: Name of the night, `YYYY-MM-DD`; None is today in UTC.
+        logs: Files and folders to ingest; None is the folder `logs` in the home.
+
+    Returns:
+        What the promote stage returned, with `report`, the path of the night's page.
+    """
+    config = from_environment(config)
+    night = night or datetime.now(UTC).date().isoformat()
+    settings, code = config.model_dump(mode="json"), code_version()
+    ledger, files = Ledger(config, night), fingerprints(logs or [str(config.home / "logs")])
+
+    ingested = ledger.run("ingest", ingest_logs, settings, code, night, files)
+    labelled = ledger.run("label", label_episodes, settings, code, night, ingested)
+    built = ledger.run("build", build_datasets, settings, code, night, labelled)
+    champion = starting_champion(config, night, built["digest"])
+    trained = ledger.run("train", train_candidates, settings, code, night, built, champion)
+    played = ledger.run("evaluate", evaluate_candidates, settings, code, night, trained, champion)
+    decided = ledger.run("promote", promote_challenger, settings, code, night, trained, played)
+
+    report = write_report(config, night)
+    publish_night(ledger, report)
+    return {**decided, "report": str(report)}
+
+
+def fingerprints(paths: list[str]) -> dict[str, str]:
+    """Say what the paths hold now, so that a changed file is a changed input.
+
+    Returns:
+        Path as given -> size and modification time of every file under it.
+    """
+    found = {}
+    for path in paths:
+        top = Path(path)
+        files = sorted(f for f in top.rglob("*") if f.is_file()) if top.is_dir() else [top]
+        stats = [(f, f.stat()) for f in files if f.exists()]
+        found[path] = ";".join(f"{f.name}:{s.st_size}:{s.st_mtime_ns}" for f, s in stats)
+    return found
