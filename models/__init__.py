@@ -1,1 +1,1 @@
-"""Policies and what trains, plays, tracks and registers them; the only place for torch and MLflow."""
+"""Policies and what trains, plays, tracks and registers them: the place of torch and MLflow."""

@@ -1,4 +1,4 @@
-"""The model registry in MLflow: registered policies, the champion and challenger aliases, rollback."""
+"""The model registry in MLflow: registered policies, their aliases, and rollback."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+# isort: split  (what is above opts out of MLflow's telemetry, which is read on import)
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from models.tracking import (  # the opt-out of MLflow's telemetry comes first
-    connect,
-    dataset_input,
-    experiment_id,
-    has_store,
-    log_metrics,
-)  # fmt: skip
+from models.tracking import connect, dataset_input, experiment_id, has_store, log_metrics
 from schemas.config import FlywheelConfig
 from schemas.errors import InvariantError, MissingStateError
 
@@ -234,7 +229,7 @@ def _log_figures(
     if datasets:
         entity = dataset_input(datasets[0]).dataset
         links |= {"dataset_name": entity.name, "dataset_digest": entity.digest}
-    log_metrics(client, run_id, metrics, **links)
+    log_metrics(client, run_id, metrics, links=links)
 
 
 def _ensure_name(client: MlflowClient, name: str) -> None:

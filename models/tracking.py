@@ -1,4 +1,4 @@
-"""Runs in MLflow: one run a night, one child run a candidate, and the datasets they learned from."""
+"""Runs in MLflow: one a night, a child run a candidate, and the datasets they learned from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 # MLflow reads these when it is imported: nothing leaves this machine, and no progress bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -87,7 +87,7 @@ class NightRun:
         self.run_id = self._create(f"night {night}", {"flywheel.night": night})
         self._describe(self.run_id, params or {}, {})
 
-    def __enter__(self) -> NightRun:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -128,7 +128,7 @@ class NightRun:
         self._client.set_terminated(self.run_id, status)
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        """Start a run that has the night's datasets as inputs (a child does not show a parent's)."""
+        """Start a run with the night's datasets as inputs; a child does not show its parent's."""
         run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags))
         if self._datasets:
             self._client.log_inputs(run.info.run_id, datasets=self._datasets)
@@ -147,7 +147,7 @@ class NightRun:
 
 def log_metrics(
     client: MlflowClient, run_id: str, metrics: Mapping[str, float],
-    history: Sequence[Mapping[str, float]] = (), **links: str,
+    history: Sequence[Mapping[str, float]] = (), links: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Write figures of a run in batches.
 
@@ -159,11 +159,11 @@ def log_metrics(
         links: `model_id`, `dataset_name`, `dataset_digest` that the figures are about.
     """
     now = int(time.time() * 1000)
-    points = [Metric(k, float(v), now, 0, **links) for k, v in metrics.items()]
+    points = [Metric(k, float(v), now, 0, **(links or {})) for k, v in metrics.items()]
     for index, row in enumerate(history):
         step = int(row.get("step", index))
         points += [
-            Metric(k, float(v), now, step, **links)
+            Metric(k, float(v), now, step, **(links or {}))
             for k, v in row.items()
             if k != "step" and isinstance(v, int | float)
         ]

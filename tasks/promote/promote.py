@@ -125,7 +125,7 @@ def _refuse_a_moved_champion(config: FlywheelConfig, previous: str | None, versi
     now = registry.alias_version(config, "champion")
     if now not in (previous, version):
         raise InvariantError(
-            f"The champion is version {now or 'none'}, but version {previous or 'none'} was played.",
+            f"The champion is version {now or 'none'}, but {previous or 'none'} was played.",
             "Run `flywheel evaluate` again, then `flywheel promote`.",
         )
 

@@ -42,7 +42,7 @@ def test_an_empty_registry_has_no_champion_and_says_what_to_do(tmp_path: Path) -
     config = FlywheelConfig(home=tmp_path)
     assert registry.alias_version(config, "champion") is None
     assert registry.versions(config) == []
-    with pytest.raises(MissingStateError, match="no 'champion'.*flywheel run nightly"):
+    with pytest.raises(MissingStateError, match=r"no 'champion'.*flywheel run nightly"):
         registry.fetch(config, "champion")
     assert not (tmp_path / "mlflow").exists()  # asking creates nothing
 
