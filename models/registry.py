@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-# isort: split  (what is above opts out of MLflow's telemetry, which is read on import)
+# MLflow reads these when it is imported: nothing leaves this machine.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from models.tracking import connect, dataset_input, experiment_id, has_store, log_metrics
+from models.tracking import (
+    connect,
+    dataset_input,
+    experiment_id,
+    has_store,
+    log_metrics,
+)  # fmt: skip
 from schemas.config import FlywheelConfig
 from schemas.errors import InvariantError, MissingStateError
 
