@@ -126,7 +126,7 @@ class Warehouse:
                 "Run the stage that writes it (`flywheel status` shows what there is).",
             )
         filters = [(column, "=", value) for column, value in (partition or {}).items()]
-        uris = self._open(table, version).file_uris(filters or None)
+        uris = self._open(table, version).file_uris(file_pruning_predicate=filters or None)
         return sorted(plain_path(uri) for uri in uris)
 
     def read(
