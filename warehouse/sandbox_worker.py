@@ -26,6 +26,8 @@ RESULT_CHARACTERS = 1_000_000
 """Characters of one result, all cells together; rows beyond are dropped."""
 THREADS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "async_threads": 0}
 """DuckDB starts eight more threads a database otherwise: 64 MB of the address space."""
+OUT_OF_MEMORY = "Out of Memory"
+"""How DuckDB's message starts when memory was too small."""
 SETTINGS = (
     "SET temp_directory=''",  # else a large sort would spill to the disk
     "SET autoinstall_known_extensions=false",
@@ -85,6 +87,12 @@ class Databases:
         self.opened[path] = (identity, connection)
         return connection
 
+    def forget(self) -> None:
+        """Close all databases, and with them what they keep in memory."""
+        for _, connection in self.opened.values():
+            connection.close()
+        self.opened.clear()
+
 
 def answer(
     connection: duckdb.DuckDBPyConnection, sql: str, most_rows: int, most_characters: int
@@ -117,6 +125,18 @@ def answer(
 
 
 def reply_to(
+    databases: Databases, path: str, sql: str, most_rows: int, most_characters: int
+) -> Reply:
+    """Answer one query, if need be a second time with the memory that other databases held."""
+    alone = not set(databases.opened) - {path}
+    reply = open_and_answer(databases, path, sql, most_rows, most_characters)
+    if not (reply[3] or "").startswith(OUT_OF_MEMORY):
+        return reply
+    databases.forget()
+    return reply if alone else open_and_answer(databases, path, sql, most_rows, most_characters)
+
+
+def open_and_answer(
     databases: Databases, path: str, sql: str, most_rows: int, most_characters: int
 ) -> Reply:
     """Answer one query; a database that does not open is not the query's fault."""

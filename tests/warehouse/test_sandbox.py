@@ -190,6 +190,18 @@ def test_more_databases_than_stay_open_can_be_asked(sandbox: Sandbox, tmp_path: 
     assert [result.rows for result in results] == [[(number,)] for number in range(34)]
 
 
+def test_what_other_databases_keep_in_memory_does_not_fail_a_query(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.duckdb" for number in range(4)]
+    text = "hash(range)::VARCHAR || hash(range + 1)::VARCHAR || hash(range + 2)::VARCHAR"
+    for path in paths:
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"CREATE TABLE t AS SELECT {text} AS s FROM range(500000)")
+    # One such database fits into the worker (DuckDB and 30 MB of rows), four do not.
+    with Sandbox(memory_mb=160) as cramped:
+        results = cramped.query_many([(path, "SELECT max(s) FROM t") for path in paths * 2])
+    assert [result.error for result in results] == [None] * 8
+
+
 def test_a_missing_database_is_the_callers_error(
     sandbox: Sandbox, shop: Path, tmp_path: Path
 ) -> None:
