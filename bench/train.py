@@ -1,0 +1,82 @@
+"""Measure training on the CPU: tokens a CPU second of supervised fine-tuning over TRL."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from bench.logs import write_logs
+from bench.measure import arguments, cpu_seconds, measure, show
+from models.chat import TEMPLATE
+from models.masks import Masked, tokenise
+from models.policy import LoadedPolicy
+from models.sft import train_sft
+from models.tiny import new_policy
+from models.tokenizer import train_tokenizer
+from schemas.training_config import TinyPolicy, TrainConfig
+
+EPISODES = 600
+"""Episodes trained on; enough that start-up does not count."""
+
+
+def chats(logs: Path) -> Iterator[list[dict[str, Any]]]:
+    """Read conversations as a chat template takes them: arguments as objects."""
+    with logs.open(encoding="utf-8") as lines:
+        for line in lines:
+            messages = json.loads(line)["messages"]
+            for call in (call for message in messages for call in message.get("tool_calls", [])):
+                call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+            yield messages
+
+
+def fine_tune(logs: str, folder: str, seed: int) -> dict[str, Any]:
+    """Train the default tiny policy for one pass over the logs; the clock leaves tokenising out."""
+    config, size = TrainConfig(), TinyPolicy()
+    found = list(chats(Path(logs)))[:EPISODES]
+    rendered: Any = render_jinja_template(conversations=found, chat_template=TEMPLATE)
+    tokenizer = train_tokenizer(rendered[0], size.vocabulary)
+    rows = [row for row in tokenise(found, tokenizer) if len(row.input_ids) <= size.context]
+    policy = LoadedPolicy(new_policy(size, tokenizer, seed), tokenizer, folder)
+    return {"rows": len(rows), **timed(policy, rows, config, Path(folder), seed)}
+
+
+def timed(
+    policy: LoadedPolicy, rows: list[Masked], config: TrainConfig, folder: Path, seed: int
+) -> dict[str, Any]:
+    """Train between two looks at the CPU clock."""
+    started = cpu_seconds()
+    history = train_sft(
+        policy, rows, folder=folder, learning_rate=config.sft.learning_rate, epochs=1.0,
+        batch_size=config.sft.batch_size, optimizer=config.sft.optimizer, seed=seed,
+    )  # fmt: skip
+    cpu_s = cpu_seconds() - started
+    tokens = sum(len(row.input_ids) for row in rows)
+    return {
+        "sft_tokens_per_cpu_s": tokens / cpu_s,
+        "tokens": tokens,
+        "parameters": policy.model.num_parameters(),
+        "last_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
+    }
+
+
+def main() -> None:
+    """Write logs and train on a part of them."""
+    options = arguments(__doc__ or "")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as one of several training processes
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with tempfile.TemporaryDirectory() as folder:
+        write_logs(Path(folder), min(options.size, 5), options.seed)
+        logs = f"{folder}/episodes.jsonl"
+        trained = measure("bench.train:fine_tune", logs=logs, folder=folder, seed=options.seed)
+    figures = {**trained.result, "rss_mb": trained.rss_mb, "seconds": trained.seconds}
+    show(figures, options.json)
+
+
+if __name__ == "__main__":
+    main()
