@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from tasks.build.task import build_datasets
-from tasks.ingest.task import ingest_logs
-from tasks.label.task import label_episodes
 
 from flows.artifacts import publish_night
 from flows.code import code_version
 from flows.settings import from_environment
 from schemas.config import FlywheelConfig
+from tasks.build.task import build_datasets
 from tasks.evaluate.task import evaluate_candidates
+from tasks.ingest.task import ingest_logs
+from tasks.label.task import label_episodes
 from tasks.ledger import Ledger
 from tasks.promote.champion import starting_champion
 from tasks.promote.report import write_report

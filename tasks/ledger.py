@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
+from schemas.progress import report
 
 STAGES = ("ingest", "label", "build", "train", "evaluate", "promote")
 """The loop, in order."""
@@ -38,9 +39,11 @@ class Ledger:
 
         A result that is the one already kept (a stage that was reused) keeps its first seconds.
         """
+        report(stage, 0, 0)
         began = time.perf_counter()
         result = work(*args, **options)
         self.keep(stage, result, time.perf_counter() - began)
+        report(stage, 1, 1)
         return result
 
     def keep(self, stage: str, result: dict[str, Any], seconds: float) -> None:

@@ -1,0 +1,91 @@
+"""Progress on stderr: a rich bar a stage on a terminal, a line a finished stage elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from schemas.progress import LOGGER
+
+
+class Bars(logging.Handler):
+    """Draw what stages report through `schemas.progress`.
+
+    Args:
+        console: Where to draw, on stderr.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._progress: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Advance the bar of a stage."""
+        stage, note = getattr(record, "stage", ""), getattr(record, "note", "")
+        done, total = getattr(record, "done", 0), getattr(record, "total", 0)
+        finished = 0 < total <= done
+        if self._console.is_terminal:
+            self._draw(stage, done, total, note)
+        else:
+            self._tell(stage, finished, note)
+
+    def close(self) -> None:
+        """Leave the bars as they are, so that something else can be printed."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress, self._bars = None, {}
+
+    def _draw(self, stage: str, done: int, total: int, note: str) -> None:
+        if self._progress is None:
+            self._progress = Progress(
+                SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<26}"),
+                BarColumn(bar_width=32), TextColumn("{task.fields[count]:>13}"),
+                TimeElapsedColumn(), TextColumn("[dim]{task.fields[note]}"),
+                console=self._console,
+            )  # fmt: skip
+            self._progress.start()
+        count = f"{done:,}/{total:,}" if total > 1 else ""
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=None, count="", note="")
+        self._progress.update(
+            self._bars[stage], completed=done, total=total or None, count=count, note=note
+        )
+
+    def _tell(self, stage: str, finished: bool, note: str) -> None:
+        began = self._began.setdefault(stage, time.monotonic())
+        if finished:
+            seconds = time.monotonic() - self._began.pop(stage, began)
+            self._console.print(
+                f"{stage}: done in {seconds:.1f} s{', ' + note if note else ''}",
+                highlight=False, markup=False, soft_wrap=True,
+            )  # fmt: skip
+
+
+@contextmanager
+def drawn(console: Console) -> Iterator[Bars]:
+    """Draw progress while the block runs."""
+    bars = Bars(console)
+    LOGGER.addHandler(bars)
+    LOGGER.setLevel(logging.INFO)
+    propagated, LOGGER.propagate = LOGGER.propagate, False
+    try:
+        yield bars
+    finally:
+        bars.close()
+        LOGGER.removeHandler(bars)
+        LOGGER.propagate = propagated

@@ -1,0 +1,81 @@
+"""Commands that run the whole loop: the demo, and the nightly flow on one's own logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli import show
+from flows.cli.boundary import Call, Session, act
+from flows.cli.options import ConfigOption, HomeOption, JsonOption, NightOption
+
+
+def demo(
+    nights: Annotated[int, typer.Option("--nights", min=1, help="Nights to run.")] = 3,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of everything random.")
+    ] = None,
+    config: ConfigOption = None, home: HomeOption = None, as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """See the loop learn: simulated users, three nights, a better agent each night it is proven.
+
+    Example: flywheel demo --nights 3 --seed 1
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from flows.server import served
+
+        show.demo_opening(session.out, session.config, nights)
+        with served(session.config.home) as server:
+            from flows.demo import commands
+            from flows.demo import demo as run
+
+            def on_night(summary: Any, entry: dict[str, Any]) -> None:
+                session.bars.close()
+                show.night(session.out, summary, entry)
+
+            def ready() -> None:
+                if server is not None:
+                    server.wait()
+
+            result = run(session.config, count=nights, ready=ready, on_night=on_night)
+        session.bars.close()
+        show.demo_end(session.out, result, commands(session.config))
+        return result
+
+    changes = {} if seed is None else {"seed": seed}
+    act(Call(config, home, as_json, changes), work, show.nothing)
+
+
+def nightly(
+    logs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Log files and folders; else the folder logs in the home."),
+    ] = None,
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Run the nightly flow now: ingest, label, build, train, evaluate, promote.
+
+    Prints what promote prints, with report, the path of the night's page. A night that failed
+    takes up where it stopped when it is run again.
+
+    Example: flywheel run nightly logs/
+    """
+    from flows.cli.stages import checked
+
+    def work(session: Session) -> dict[str, Any]:
+        from flows.server import served
+
+        when = checked(night)
+        paths = [str(path.resolve()) for path in logs] if logs else None
+        with served(session.config.home) as server:
+            if server is not None:
+                server.wait()
+            from flows.nightly import nightly as run
+
+            return dict(run(session.config, night=when, logs=paths))
+
+    act(Call(config, home, as_json), work, show.decision)

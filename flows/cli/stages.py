@@ -1,0 +1,217 @@
+"""Commands that do one stage of the loop on the home's latest state."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli import show
+from flows.cli.boundary import Call, Session, act
+from flows.cli.options import ConfigOption, HomeOption, JsonOption, NightOption
+from schemas.config import FlywheelConfig
+from schemas.errors import ConfigurationError
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Log files and folders.")],
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="Format of all files; else it is detected.")
+    ] = None,
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Read log files into the tables; reading a file twice changes nothing.
+
+    Example: flywheel ingest logs/2026-01-01 --json
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from tasks.ingest.ingest import ingest as run
+        from tasks.ledger import Ledger
+
+        when = checked(night) or today()
+        ledger = Ledger(session.config, when)
+        return ledger.run(
+            "ingest", run, session.config, [str(p) for p in paths], night=when, format=file_format,
+            clock=now,
+        )  # fmt: skip
+
+    act(Call(config, home, as_json), work, show.counts("Ingested"))
+
+
+def label(
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Weigh the evidence on each episode: success, failure or unlabelled.
+
+    Example: flywheel label
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from tasks.label.label import label as run
+        from tasks.ledger import Ledger
+
+        when = latest(session.config, night, "ingest")
+        return Ledger(session.config, when).run(
+            "label", run, session.config, night=when, clock=now
+        )  # fmt: skip
+
+    act(Call(config, home, as_json), work, show.counts("Labelled"))
+
+
+def build(
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make training sets of the labels: SFT episodes, preference pairs, scenarios.
+
+    Example: flywheel build
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from tasks.build.build import build as run
+        from tasks.ledger import Ledger
+
+        when = latest(session.config, night, "label")
+        return Ledger(session.config, when).run(
+            "build", run, session.config, night=when, clock=now
+        )  # fmt: skip
+
+    act(Call(config, home, as_json), work, show.counts("Built"))
+
+
+def train(
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Train the night's candidates from the champion; validation chooses one.
+
+    Example: flywheel train --config gpu
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from flows.code import code_version
+        from tasks.ledger import Ledger
+        from tasks.promote.champion import starting_champion
+        from tasks.train.night import train_night
+
+        when = latest(session.config, night, "build")
+        ledger = Ledger(session.config, when)
+        built = ledger.require("build")
+        champion = starting_champion(session.config, when, built["digest"])
+        return ledger.run(
+            "train", train_night, session.config, night=when, built=built, champion=champion,
+            code=code_version(),
+        )  # fmt: skip
+
+    act(Call(config, home, as_json), work, show.candidates)
+
+
+def evaluate(
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Play the chosen candidate, the champion and the logged agent on the frozen scenarios.
+
+    Example: flywheel evaluate
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from tasks.evaluate.contest import contest
+        from tasks.ledger import Ledger
+        from tasks.promote.champion import starting_champion
+
+        when = latest(session.config, night, "train")
+        ledger = Ledger(session.config, when)
+        trained = ledger.require("train")
+        champion = starting_champion(session.config, when, trained["build"])
+        return ledger.run(
+            "evaluate", contest, session.config, night=when, train=trained, champion=champion
+        )
+
+    act(Call(config, home, as_json), work, show.contest)
+
+
+def promote(
+    config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Hold the challenger against the champion; promote it, or keep the champion and say why.
+
+    Example: flywheel promote
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from tasks.ledger import Ledger
+        from tasks.promote.promote import promote as run
+        from tasks.promote.report import write_report
+
+        when = latest(session.config, night, "evaluate")
+        ledger = Ledger(session.config, when)
+        trained, played = ledger.require("train"), ledger.require("evaluate")
+        result = ledger.run("promote", run, session.config, night=when, train=trained,
+                            evaluation=played)  # fmt: skip
+        return {**result, "report": str(write_report(session.config, when))}
+
+    act(Call(config, home, as_json), work, show.decision)
+
+
+def rollback(
+    config: ConfigOption = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Make the champion before this one champion again.
+
+    Prints version (champion now), previous (the one that went) and at.
+
+    Example: flywheel rollback
+    """
+
+    def work(session: Session) -> dict[str, Any]:
+        from models.registry import rollback as run
+
+        at = now().isoformat(timespec="seconds")
+        gone, back = run(session.config, at=at)
+        return {"version": back, "previous": gone, "at": at}
+
+    act(Call(config, home, as_json), work, show.rolled_back)
+
+
+def now() -> datetime:
+    """Give the current time in UTC."""
+    return datetime.now(UTC)
+
+
+def today() -> str:
+    """Name tonight, in UTC."""
+    return now().date().isoformat()
+
+
+def checked(night: str | None) -> str | None:
+    """Check that a night is a date.
+
+    Raises:
+        ConfigurationError: It is not `YYYY-MM-DD`.
+    """
+    if night is None:
+        return None
+    try:
+        return datetime.strptime(night, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        raise ConfigurationError(
+            f"--night {night!r} is not a date.", "Write it as YYYY-MM-DD."
+        ) from None
+
+
+def latest(config: FlywheelConfig, night: str | None, stage: str) -> str:
+    """Choose the night to work on: the one given, else the latest that has the stage before."""
+    from tasks.ledger import Ledger, latest_night
+
+    if night is None:
+        return latest_night(config, stage)
+    when = checked(night) or today()
+    Ledger(config, when).require(stage)
+    return when

@@ -1,0 +1,173 @@
+"""The demo: simulated users make logs, the nightly flow learns from them, several nights long."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flows.nightly import nightly
+from schemas.config import FlywheelConfig
+from schemas.errors import ConfigurationError
+from schemas.progress import report
+from tasks.evaluate.standing import on_policy_gain, standing
+from tasks.ledger import Ledger, run_folder
+from tasks.promote.champion import starting_champion
+from tasks.promote.night import Night, summary_of_night
+from tasks.promote.report import write_report
+from tasks.rollout.traffic import write_night
+
+FIRST = date(2026, 1, 5)
+"""First night. Fixed, so that one seed gives the same logs on any day."""
+OnNight = Callable[[Night, dict[str, Any]], None]
+"""Told each night's summary and its entry in the result, as soon as it is decided."""
+
+
+def demo(
+    config: FlywheelConfig, *, count: int, ready: Callable[[], None], on_night: OnNight
+) -> dict[str, Any]:
+    """Run the loop for some nights; take an unfinished or finished demo of the home up again.
+
+    Args:
+        config: What to run with.
+        count: Number of nights.
+        ready: Called before the first flow run; returns when a Prefect server answers.
+        on_night: Told about each night, also those that an earlier call decided.
+
+    Returns:
+        Keys of `flywheel demo --json`.
+
+    Raises:
+        ConfigurationError: The home holds a demo with other parameters, or something else.
+    """
+    began = time.perf_counter()
+    claim_home(config, count)
+    entries, reports = [], []
+    for index in range(count):
+        night = (FIRST + timedelta(days=index)).isoformat()
+        entry = _played(config, night) or _play(config, night, ready)
+        on_night(summary_of_night(Ledger(config, night)), entry)
+        entries.append(entry)
+        reports.append(str(run_folder(config, night) / "report.html"))
+    gains = [e["on_policy_gain"] for e in entries if e["on_policy_gain"]]
+    best = max(gains, key=lambda gain: float(gain["ci95"][0]), default=None)
+    return {
+        "nights": entries, "on_policy_gain": best, "home": str(config.home),
+        "report": reports[-1], "seconds": time.perf_counter() - began,
+    }  # fmt: skip
+
+
+def claim_home(config: FlywheelConfig, count: int) -> None:
+    """Write the demo's parameters into the home, or compare them with those that are there.
+
+    Raises:
+        ConfigurationError: They differ, or the home holds something that no demo made.
+    """
+    known = config.home / "demo.json"
+    wanted = {**config.model_dump(mode="json", exclude={"home"}), "nights": count}
+    if not known.exists():
+        if (config.home / "tables").exists():
+            raise ConfigurationError(
+                f"{config.home} holds tables that no demo made.",
+                "Give the demo a home of its own: --home .flywheel-demo",
+            )
+        config.home.mkdir(parents=True, exist_ok=True)
+        known.write_text(json.dumps(wanted, indent=1, sort_keys=True))
+        return
+    old, new = _flat(json.loads(known.read_text())), _flat(wanted)
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    if changed:
+        key = changed[0]
+        raise ConfigurationError(
+            f"{config.home} holds a demo with {key} = {old.get(key)}, not {new.get(key)}.",
+            "Use the same parameters to take it up, or another --home.",
+        )
+
+
+def _play(config: FlywheelConfig, night: str, ready: Callable[[], None]) -> dict[str, Any]:
+    """Make a night's logs and let the nightly flow learn from them."""
+    ledger = Ledger(config, night)
+    logged = _traffic(config, night, ledger)
+    ready()
+    logs = config.home / "logs" / night
+    nightly.with_options(flow_run_name=f"night {night}")(config, night=night, logs=[str(logs)])
+    summary = summary_of_night(ledger)
+    trained, played = ledger.require("train"), ledger.require("evaluate")
+    gain = None
+    if summary.decision == "promoted":
+        gain = on_policy_gain(config, night=night, train=trained, evaluation=played)
+    entry = {
+        "night": night,
+        "episodes": summary.ingest["episodes"],
+        "logged_success": logged.get("success"),
+        "labels": {k: summary.label[k] for k in ("success", "failure", "unlabelled")},
+        "pairs": summary.build["pairs"],
+        "candidates": summary.candidates,
+        "decision": summary.decision,
+        "reason": summary.reason,
+        "champion_version": summary.champion,
+        "frozen": standing(config, played, summary.winner),
+        "seconds": {"traffic": logged["seconds"], **summary.seconds},
+        "on_policy_gain": gain,
+    }
+    write_report(config, night)
+    (ledger.folder / "demo.json").write_text(json.dumps(entry, indent=1))
+    return entry
+
+
+def _played(config: FlywheelConfig, night: str) -> dict[str, Any] | None:
+    """Read a night that an earlier call finished."""
+    path = run_folder(config, night) / "demo.json"
+    entry: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return entry
+
+
+def _traffic(config: FlywheelConfig, night: str, ledger: Ledger) -> dict[str, Any]:
+    """Write the logs of the day before a night; a half-written folder is thrown away."""
+    record = ledger.folder / "traffic.json"
+    if record.is_file():
+        done: dict[str, Any] = json.loads(record.read_text())
+        return done
+    champion = starting_champion(config)
+    folder = config.home / "logs" / night
+    partial = folder.with_name(f".{night}.partial")
+    for old in (partial, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    partial.mkdir(parents=True)
+    report("traffic", 0, 0)
+    began = time.perf_counter()
+    noon = datetime.fromisoformat(night).replace(hour=12, tzinfo=UTC)
+    made = write_night(
+        config, night=night, champion=champion["policy"] if champion["version"] else None,
+        out=partial, clock=lambda: noon,
+    )  # fmt: skip
+    partial.rename(folder)
+    report("traffic", 1, 1)
+    made = {**made, "seconds": time.perf_counter() - began}
+    ledger.folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(made, indent=1, default=str))
+    return made
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give nested parameters dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def commands(config: FlywheelConfig) -> dict[str, str]:
+    """Say how to open the pages that the demo left."""
+    home = Path(config.home)
+    return {
+        "Prefect": f"PREFECT_HOME={home / 'prefect'} prefect server start",
+        "MLflow": f"mlflow ui --backend-store-uri sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+    }

@@ -1,0 +1,59 @@
+"""What a home holds: tables, aliases, last night and what a person must look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.config import FlywheelConfig
+from tasks.ledger import Ledger, nights
+from warehouse.tables import Warehouse
+
+
+def status_of(config: FlywheelConfig) -> dict[str, Any]:
+    """Gather the status of a home; an empty one is no error.
+
+    Returns:
+        Keys of `flywheel status --json`, with `next`, what to do now.
+    """
+    warehouse = Warehouse(config.home)
+    versions = warehouse.versions() if config.home.exists() else {}
+    counts = warehouse.sql("table_rows").to_pylist() if versions else []
+    rows = {row["name"]: row["rows"] for row in counts}
+    known = nights(config)
+    champion, challenger = _aliases(config)
+    return {
+        "home": str(config.home),
+        "tables": {name: {"rows": rows[name], "version": v} for name, v in versions.items()},
+        "champion": champion, "challenger": challenger,
+        "last_night": known[-1] if known else None,
+        "alarms": _alarms(Ledger(config, known[-1])) if known else [],
+        "next": _next(bool(versions), champion),
+    }  # fmt: skip
+
+
+def _aliases(config: FlywheelConfig) -> tuple[str | None, str | None]:
+    """Read the aliases; MLflow is imported only where it has a store."""
+    if not (config.home / "mlflow").exists():
+        return None, None
+    from models import registry  # noqa: PLC0415 (4 s, and an empty home needs none of it)
+
+    return registry.alias_version(config, "champion"), registry.alias_version(config, "challenger")
+
+
+def _alarms(ledger: Ledger) -> list[str]:
+    """Collect what a person must look at after the last night."""
+    ingest, label = ledger.get("ingest"), ledger.get("label")
+    found = list(ingest["result"].get("alarms", [])) if ingest else []
+    for wire in label["result"].get("tripwires", []) if label else []:
+        if wire.get("count"):
+            found.append(f"{wire['kind']}: {wire['count']} episodes; {wire.get('detail', '')}")
+    return found
+
+
+def _next(has_tables: bool, champion: str | None) -> str:
+    """Say what to do now."""
+    if not has_tables:
+        return "It is empty: run `flywheel demo`, or `flywheel ingest PATH` with your own logs."
+    if champion is None:
+        return "No champion yet: run `flywheel run nightly`."
+    return "`flywheel lineage champion` tells where the champion comes from."
