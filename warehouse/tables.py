@@ -197,6 +197,9 @@ class Warehouse:
 
 
 def plain_path(uri: str) -> str:
-    """Turn a `file://` URI into a path; other URIs and paths stay as they are."""
+    """Turn a local URI, with or without `file://`, into a path; others stay as they are.
+
+    Delta percent-encodes the paths of local files even where it leaves the scheme out.
+    """
     parsed = urlparse(uri)
-    return unquote(parsed.path) if parsed.scheme == "file" else uri
+    return unquote(parsed.path) if parsed.scheme in ("", "file") else uri
