@@ -61,8 +61,8 @@ class SftConfig(Section):
     """Passes over the successes."""
     batch_size: int = Field(12, ge=1)
     """Episodes a step."""
-    copy_episodes: int = Field(0, ge=0)
-    """Warm-up of a randomly started policy: sequences of random tokens to be repeated; 0 for none."""
+    renumber_share: float = Field(0.7, ge=0, le=1)
+    """Share of episodes retold with other numbers in each pass (`tasks/train/augment.py`); 0 for none."""
 
 
 class DpoConfig(Section):

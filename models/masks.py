@@ -1,0 +1,37 @@
+"""Token ids with a mask of what the agent itself said: the only tokens a loss may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+
+class Masked(msgspec.Struct, frozen=True):
+    """A tokenised conversation."""
+
+    input_ids: list[int]
+    agent_mask: list[int]
+    """1 for each token the agent produced: content, calls and end tokens; else 0."""
+
+
+def tokenise(
+    chats: Sequence[list[dict[str, Any]]], tokenizer: PreTrainedTokenizerBase
+) -> list[Masked]:
+    """Render conversations through the chat template and mask the agent's tokens.
+
+    Args:
+        chats: Messages as `models.chat.to_chat` gives them.
+        tokenizer: Its template marks the agent's text with `{% generation %}`.
+    """
+    if not chats:
+        return []
+    made = tokenizer.apply_chat_template(
+        list(chats), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    return [
+        Masked(list(ids), [int(m) for m in mask])
+        for ids, mask in zip(made["input_ids"], made["assistant_masks"], strict=True)
+    ]

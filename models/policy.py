@@ -1,0 +1,74 @@
+"""A policy on disk and in memory: weights, tokenizer and chat template together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from schemas.errors import MissingStateError
+
+
+@dataclass
+class LoadedPolicy:
+    """A policy ready to act or to be trained."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    folder: str
+    """Where it was loaded from: TRL reloads a reference policy from here."""
+
+
+def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32") -> LoadedPolicy:
+    """Load a policy from a folder, or a model from a hub id.
+
+    Args:
+        folder: A `save_pretrained` folder, or a hub id.
+        device: Where its tensors live.
+        dtype: Name of the torch type of its weights.
+
+    Raises:
+        MissingStateError: There is no such model here and none can be fetched.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    except OSError as error:
+        first = str(error).splitlines()[0]
+        raise MissingStateError(
+            f"The policy {folder} cannot be loaded: {first}",
+            "Give the folder of a saved model, or a hub id that this machine can reach.",
+        ) from error
+    return LoadedPolicy(model.to(device), tokenizer, str(folder))
+
+
+def save_policy(policy: LoadedPolicy, folder: Path) -> Path:
+    """Save weights (safetensors), configuration, tokenizer and template into a folder."""
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    policy.folder = str(folder)
+    return folder
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest a saved policy's weight files: the identity of what would be served.
+
+    Args:
+        folder: A `save_pretrained` folder.
+
+    Raises:
+        MissingStateError: The folder holds no weights.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise MissingStateError(
+            f"No weights (*.safetensors) in {folder}.", "Train a policy first: flywheel train."
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Play: the environment, its scenarios, the scripted production agent and the demo's traffic."""

@@ -1,0 +1,1 @@
+"""Training: the night's candidates, each from the same start, and the choice among them."""
