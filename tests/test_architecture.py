@@ -39,7 +39,7 @@ HOMES = {
 PLUGIN_BOUNDARY = {"models/generation.py"}
 """Files that may catch `Exception`: around an environment's tools, which are the user's code."""
 
-VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "tools"}
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
 
 
 def name_of(path: Path) -> str:
