@@ -6,13 +6,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
+from flows.demo_home import claim_home, nights_of, played
 from flows.nightly import nightly
 from schemas.config import FlywheelConfig
-from schemas.errors import ConfigurationError
 from schemas.progress import report
 from tasks.evaluate.standing import on_policy_gain, standing
 from tasks.ledger import Ledger, run_folder
@@ -21,8 +20,6 @@ from tasks.promote.night import Night, summary_of_night
 from tasks.promote.report import write_report
 from tasks.rollout.traffic import write_night
 
-FIRST = date(2026, 1, 5)
-"""First night. Fixed, so that one seed gives the same logs on any day."""
 OnNight = Callable[[Night, dict[str, Any]], None]
 """Told each night's summary and its entry in the result, as soon as it is decided."""
 
@@ -47,9 +44,8 @@ def demo(
     began = time.perf_counter()
     claim_home(config, count)
     entries, reports = [], []
-    for index in range(count):
-        night = (FIRST + timedelta(days=index)).isoformat()
-        entry = _played(config, night) or _play(config, night, ready)
+    for night in nights_of(count):
+        entry = played(config, night) or _play(config, night, ready)
         on_night(summary_of_night(Ledger(config, night)), entry)
         entries.append(entry)
         reports.append(str(run_folder(config, night) / "report.html"))
@@ -61,33 +57,6 @@ def demo(
     }  # fmt: skip
 
 
-def claim_home(config: FlywheelConfig, count: int) -> None:
-    """Write the demo's parameters into the home, or compare them with those that are there.
-
-    Raises:
-        ConfigurationError: They differ, or the home holds something that no demo made.
-    """
-    known = config.home / "demo.json"
-    wanted = {**config.model_dump(mode="json", exclude={"home"}), "nights": count}
-    if not known.exists():
-        if (config.home / "tables").exists():
-            raise ConfigurationError(
-                f"{config.home} holds tables that no demo made.",
-                "Give the demo a home of its own: --home .flywheel-demo",
-            )
-        config.home.mkdir(parents=True, exist_ok=True)
-        known.write_text(json.dumps(wanted, indent=1, sort_keys=True))
-        return
-    old, new = _flat(json.loads(known.read_text())), _flat(wanted)
-    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-    if changed:
-        key = changed[0]
-        raise ConfigurationError(
-            f"{config.home} holds a demo with {key} = {old.get(key)}, not {new.get(key)}.",
-            "Use the same parameters to take it up, or another --home.",
-        )
-
-
 def _play(config: FlywheelConfig, night: str, ready: Callable[[], None]) -> dict[str, Any]:
     """Make a night's logs and let the nightly flow learn from them."""
     ledger = Ledger(config, night)
@@ -96,33 +65,26 @@ def _play(config: FlywheelConfig, night: str, ready: Callable[[], None]) -> dict
     logs = config.home / "logs" / night
     nightly.with_options(flow_run_name=f"night {night}")(config, night=night, logs=[str(logs)])
     summary = summary_of_night(ledger)
-    trained, played = ledger.require("train"), ledger.require("evaluate")
+    trained, contest = ledger.require("train"), ledger.require("evaluate")
     gain = None
     if summary.decision == "promoted":
-        gain = on_policy_gain(config, night=night, train=trained, evaluation=played)
+        gain = on_policy_gain(config, night=night, train=trained, evaluation=contest)
     entry = {
         "night": night,
         "episodes": summary.ingest["episodes"],
         "logged_success": logged.get("success"),
-        "labels": {k: summary.label[k] for k in ("success", "failure", "unlabelled")},
+        "labels": summary.labels,
         "pairs": summary.build["pairs"],
         "candidates": summary.candidates,
         "decision": summary.decision,
         "reason": summary.reason,
         "champion_version": summary.champion,
-        "frozen": standing(config, played, summary.winner),
+        "frozen": standing(config, contest, summary.winner),
         "seconds": {"traffic": logged["seconds"], **summary.seconds},
         "on_policy_gain": gain,
     }
     write_report(config, night)
     (ledger.folder / "demo.json").write_text(json.dumps(entry, indent=1))
-    return entry
-
-
-def _played(config: FlywheelConfig, night: str) -> dict[str, Any] | None:
-    """Read a night that an earlier call finished."""
-    path = run_folder(config, night) / "demo.json"
-    entry: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
     return entry
 
 
@@ -151,23 +113,3 @@ def _traffic(config: FlywheelConfig, night: str, ledger: Ledger) -> dict[str, An
     ledger.folder.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(made, indent=1, default=str))
     return made
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give nested parameters dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def commands(config: FlywheelConfig) -> dict[str, str]:
-    """Say how to open the pages that the demo left."""
-    home = Path(config.home)
-    return {
-        "Prefect": f"PREFECT_HOME={home / 'prefect'} prefect server start",
-        "MLflow": f"mlflow ui --backend-store-uri sqlite:///{home / 'mlflow' / 'mlflow.db'}",
-    }

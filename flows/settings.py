@@ -98,6 +98,10 @@ def _explained(detail: ErrorDetails, origin: str) -> ConfigurationError:
     """Say in one line what is wrong with a configuration."""
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
+    if detail["type"] == "union_tag_not_found":
+        return ConfigurationError(
+            f"{origin}: {key} does not say its kind.", f"Write {key}.kind: tiny, or hub."
+        )
     if detail["type"] != "extra_forbidden":
         return ConfigurationError(
             f"{origin}: {key} = {detail['input']!r}: {detail['msg']}.", "Correct the value."

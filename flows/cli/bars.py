@@ -33,6 +33,7 @@ class Bars(logging.Handler):
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
+        self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Advance the bar of a stage."""
@@ -54,7 +55,7 @@ class Bars(logging.Handler):
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<26}"),
-                BarColumn(bar_width=32), TextColumn("{task.fields[count]:>13}"),
+                BarColumn(bar_width=32, complete_style="cyan", finished_style="green"), TextColumn("{task.fields[count]:>13}"),
                 TimeElapsedColumn(), TextColumn("[dim]{task.fields[note]}"),
                 console=self._console,
             )  # fmt: skip
@@ -67,8 +68,13 @@ class Bars(logging.Handler):
         )
 
     def _tell(self, stage: str, finished: bool, note: str) -> None:
+        if finished and stage in self._told and stage not in self._began:
+            return  # the stage itself has said so, and now the ledger does
         began = self._began.setdefault(stage, time.monotonic())
-        if finished:
+        if not finished:
+            self._told.discard(stage)
+        else:
+            self._told.add(stage)
             seconds = time.monotonic() - self._began.pop(stage, began)
             self._console.print(
                 f"{stage}: done in {seconds:.1f} s{', ' + note if note else ''}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +26,13 @@ def demo(
     """
 
     def work(session: Session) -> dict[str, Any]:
+        from flows.demo_home import claim_home, commands, nights_of, played
         from flows.server import served
 
+        claim_home(session.config, nights)
         show.demo_opening(session.out, session.config, nights)
-        with served(session.config.home) as server:
-            from flows.demo import commands
+        finished = all(played(session.config, night) for night in nights_of(nights))
+        with nullcontext() if finished else served(session.config.home) as server:
             from flows.demo import demo as run
 
             def on_night(summary: Any, entry: dict[str, Any]) -> None:

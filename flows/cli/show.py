@@ -56,14 +56,13 @@ def contest(console: Console, result: dict[str, Any]) -> None:
     """Print how challenger, champion and logged agent did on the frozen scenarios."""
     from tasks.promote.night import percent
 
-    table = Table(
-        "policy", "greedy", "95%", "sampled", f"pass@{result['k']}", "tool calls", "tool errors",
-        box=box.SIMPLE_HEAD,
-    )  # fmt: skip
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("policy", "greedy [95%]", "sampled", f"pass@{result['k']}", "calls", "errors"):
+        table.add_column(escape(column), no_wrap=True)
     for name, found in result["models"].items():
         low, high = found["ci95"]
         table.add_row(
-            escape(name), percent(found["pass_at_1"]), f"{low:.1%} to {high:.1%}",
+            escape(name), f"{found['pass_at_1']:.1%} \\[{low:.1%}, {high:.1%}]",
             percent(found["sampled"]), percent(found["pass_at_k"]), f"{found['cost']:.2f}",
             percent(found["tool_error_rate"]),
         )  # fmt: skip
@@ -83,7 +82,7 @@ def decision(console: Console, result: dict[str, Any]) -> None:
         console.print(f"[dim]Report:[/dim] {escape(result['report'])}", soft_wrap=True)
 
 
-def nothing(console: Console, result: dict[str, Any]) -> None:  # noqa: ARG001
+def nothing(console: Console, result: dict[str, Any]) -> None:
     """Print nothing: the command has printed as it went."""
 
 
@@ -214,7 +213,7 @@ def night(console: Console, summary: Night, entry: dict[str, Any]) -> None:
     if entry["on_policy_gain"]:
         table.add_row("on-policy gain", _gain(entry["on_policy_gain"]))
     seconds = entry["seconds"]
-    parts = ", ".join(f"{stage} {value:.0f}" for stage, value in seconds.items())
+    parts = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
     table.add_row("seconds", f"[dim]{sum(seconds.values()):.0f}: {parts}[/dim]")
     console.print(table)
 
@@ -240,8 +239,8 @@ def demo_end(console: Console, result: dict[str, Any], commands: dict[str, str])
         "          flywheel ingest YOUR_LOGS --home .my-flywheel    your own logs",
         "          flywheel run nightly --home .my-flywheel         and a night on them",
     ]  # fmt: skip
-    console.print(Panel("\n".join(lines), title=f"done in {result['seconds']:.0f} s",
-                        border_style="green", expand=False), soft_wrap=True)  # fmt: skip
+    console.rule(f"[green]done in {result['seconds']:.0f} s", style="green")
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _gain(gain: dict[str, Any]) -> str:

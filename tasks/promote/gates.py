@@ -56,8 +56,8 @@ def decide(gates: Sequence[Gate]) -> tuple[Literal["promoted", "kept"], str]:
     """
     failed = [gate for gate in gates if not gate.passed]
     if failed:
-        more = f" (and {len(failed) - 1} more gates failed)" if len(failed) > 1 else ""
-        return "kept", f"{failed[0].reason}{more}"
+        others = ", ".join(gate.name for gate in failed[1:])
+        return "kept", failed[0].reason + (f"; failed too: {others}" if others else "")
     return "promoted", gates[0].reason if gates else "no gate was asked"
 
 
@@ -70,12 +70,12 @@ def _gain_gate(gain: Comparison, rules: PromoteConfig) -> Gate:
     """Ask that the lower confidence bound of the paired gain exceeds the minimum effect."""
     passed = gain.lower > rules.minimum_effect
     verdict = "proven better" if passed else "not proven better"
+    asked = f"; more than {rules.minimum_effect:+.1%} is asked" if rules.minimum_effect else ""
     return Gate(
         name="paired_gain", passed=passed, measured=gain.lower, threshold=rules.minimum_effect,
         reason=(
             f"{verdict}: {gain.interval.estimate:+.1%} on {gain.interval.n} frozen scenarios, "
-            f"at least {gain.lower:+.1%} with {1 - rules.alpha:.0%} confidence "
-            f"(more than {rules.minimum_effect:+.1%} is asked)"
+            f"at least {gain.lower:+.1%} with {1 - rules.alpha:.0%} confidence{asked}"
         ),
     )  # fmt: skip
 

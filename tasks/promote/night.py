@@ -30,6 +30,12 @@ class Night(NamedTuple):
     seconds: dict[str, float]
 
     @property
+    def labels(self) -> dict[str, int]:
+        """Count the labels of the night's own episodes."""
+        counts = self.label.get("night_counts", self.label)
+        return {k: int(counts.get(k, 0)) for k in ("success", "failure", "unlabelled")}
+
+    @property
     def winner(self) -> str:
         """Name whom the users meet after this night, as named in `models`."""
         return self.challenger if self.decision == "promoted" else CHAMPION
@@ -39,9 +45,9 @@ class Night(NamedTuple):
         pairs = [
             ("logs in", f"{self.ingest.get('episodes', 0):,} episodes"),
             ("feedback events", f"{self.ingest.get('signals', 0):,}"),
-            ("labelled success", f"{self.label.get('success', 0):,}"),
-            ("labelled failure", f"{self.label.get('failure', 0):,}"),
-            ("unlabelled", f"{self.label.get('unlabelled', 0):,}"),
+            ("labelled success", f"{self.labels['success']:,}"),
+            ("labelled failure", f"{self.labels['failure']:,}"),
+            ("unlabelled", f"{self.labels['unlabelled']:,}"),
             ("SFT episodes", f"{self.build.get('sft', 0):,}"),
             ("pairs", f"{self.build.get('pairs', 0):,}"),
         ]

@@ -19,7 +19,7 @@ from schemas.config import FlywheelConfig
 from schemas.errors import InvariantError, MissingStateError
 from schemas.release import Attempt, Decision, Gate
 from schemas.tables import arrow_rows
-from tasks.evaluate.attempts import CHAMPION, LOGGED, digest, read_attempts
+from tasks.evaluate.attempts import CHAMPION, LOGGED, digest, model_digest, read_attempts
 from tasks.ledger import run_folder
 from tasks.promote.gates import decide, judge
 from tasks.promote.lineage import datasets_of, lineage_of
@@ -50,9 +50,10 @@ def promote(
         Keys of `flywheel promote --json`, with `candidate`, `reason` and `build`.
 
     Raises:
-        InvariantError: The champion is no longer the one the challenger was held against.
+        InvariantError: Candidate or champion is no longer what was played.
     """
     warehouse = Warehouse(config.home)
+    _refuse_a_changed_candidate(train, evaluation)
     challenger, champion = _attempts_of_both(warehouse, evaluation)
     gates = judge(
         challenger, champion, config.promote, k=config.evaluate.samples, seed=config.seed
@@ -114,6 +115,21 @@ def _attempts_of_both(
             "Run `flywheel evaluate` again.",
         )
     return found[0], found[1]
+
+
+def _refuse_a_changed_candidate(train: dict[str, Any], evaluation: dict[str, Any]) -> None:
+    """Stop when the candidate's folder is not what was played.
+
+    Raises:
+        InvariantError: The candidate was trained again since.
+    """
+    name = evaluation["challenger"]
+    policy = train["policies"].get(name)
+    if policy is None or model_digest(policy) != evaluation["models"][name]["model"]:
+        raise InvariantError(
+            f"Candidate {name} of night {evaluation['night']} has changed since it was played.",
+            "Run `flywheel evaluate` again, then `flywheel promote`.",
+        )
 
 
 def _refuse_a_moved_champion(config: FlywheelConfig, previous: str | None, version: str) -> None:
