@@ -54,11 +54,14 @@ class Bars(logging.Handler):
     def _draw(self, stage: str, done: int, total: int, note: str) -> None:
         if self._progress is None:
             self._progress = Progress(
-                SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<26}"),
-                BarColumn(bar_width=32, complete_style="cyan", finished_style="green"), TextColumn("{task.fields[count]:>13}"),
-                TimeElapsedColumn(), TextColumn("[dim]{task.fields[note]}"),
+                SpinnerColumn(finished_text="[green]✓"),
+                TextColumn("{task.description:<26}"),
+                BarColumn(32, complete_style="cyan", finished_style="green"),
+                TextColumn("{task.fields[count]:>13}"),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[note]}"),
                 console=self._console,
-            )  # fmt: skip
+            )
             self._progress.start()
         count = f"{done:,}/{total:,}" if total > 1 else ""
         if stage not in self._bars:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,8 +20,12 @@ CHAMPION, LOGGED = "champion", "logged_agent"
 BESIDE_WEIGHTS = {"lineage.json", "report.html", "report.json", "MLmodel"}
 """Files in a policy's folder that are not part of the policy."""
 
-Progress = Callable[[str, int, int, str], None]
-"""Told stage, units done, units in all and a note."""
+
+class Progress(Protocol):
+    """Told how far a stage is; see `schemas.progress.report`."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Take one report."""
 
 
 def read_attempts(warehouse: Warehouse, evaluation: str) -> list[Attempt]:

@@ -79,13 +79,9 @@ def _play(
         ("greedy", 1), ("sampled", config.evaluate.samples),
     ]  # fmt: skip
     for mode, samples in modes:
-
-        def tell(_: str, done: int, total: int, note: str = "", mode: str = mode) -> None:
-            progress(f"evaluate {name} {mode}", done, total, note)
-
         rollouts = play_policy(
             config, policy, list(scenarios), samples=samples, greedy=mode == "greedy",
-            seed=config.seed, progress=tell,
+            seed=config.seed, progress=_renamed(progress, f"evaluate {name} {mode}"),
         )  # fmt: skip
         attempts += [
             _attempt(r, known[r.scenario_id], night, model, name, evaluation, mode)
@@ -93,6 +89,15 @@ def _play(
             if r.reward is not None
         ]
     return attempts
+
+
+def _renamed(progress: Progress, title: str) -> Progress:
+    """Report a player's progress under another name."""
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        progress(title, done, total, note or stage)
+
+    return tell
 
 
 def _attempt(
