@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from models.chat import CALL_CLOSE, CALL_OPEN, END, PAD, RESPONSE_TEMPLATE, ROLES, TEMPLATE
 
@@ -97,3 +99,9 @@ def _without(texts: Iterable[str], tokens: list[str]) -> Iterator[str]:
     cut = re.compile("|".join(re.escape(t) for t in sorted(tokens, key=len, reverse=True)))
     for text in texts:
         yield from (piece for piece in cut.split(text) if piece)
+
+
+def render(chats: list[list[dict[str, Any]]], template: str) -> list[str]:
+    """Render conversations to text, all at once."""
+    texts: list[str] = render_jinja_template(conversations=chats, chat_template=template)[0]
+    return texts

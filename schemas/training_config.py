@@ -80,6 +80,10 @@ class DpoConfig(Section):
     """Pairs a step."""
     max_pairs: int = Field(600, ge=1)
     """Most pairs used in a night."""
+    scenarios: int = Field(150, ge=0)
+    """Fresh scenarios played for pairs of the policy's own, beside those from logs; 0 for none."""
+    generations: int = Field(8, ge=2)
+    """Rollouts a scenario."""
 
 
 class GrpoConfig(Section):
@@ -108,9 +112,9 @@ class GrpoConfig(Section):
 class RejectionConfig(Section):
     """On-policy rejection sampling: fine-tune on the policy's own best episodes."""
 
-    rounds: int = Field(2, ge=1)
+    rounds: int = Field(1, ge=1)
     """Sample-and-train rounds."""
-    scenarios: int = Field(300, ge=1)
+    scenarios: int = Field(250, ge=1)
     """Fresh scenarios a round."""
     generations: int = Field(8, ge=2)
     """Rollouts a scenario."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.train.recipe import train
-
 from models.tracking import NightRun
 from schemas.config import FlywheelConfig
 from schemas.progress import report
 from tasks.evaluate.attempts import SCRIPTED, Progress
 from tasks.ledger import run_folder
+from tasks.train.recipe import train
 
 
 def train_night(

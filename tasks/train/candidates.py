@@ -1,0 +1,242 @@
+"""The rival ways to make tonight's policy: each takes a start and leaves a better one, or not."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from models.chat import TEMPLATE, to_chat
+from models.grpo import train_grpo
+from models.masks import Masked, tokenise
+from models.policy import LoadedPolicy, load_policy
+from models.preference import MaskedPair, masked_pair, train_dpo
+from models.sft import train_sft
+from models.tiny import new_policy
+from models.tokenizer import render, train_tokenizer
+
+from schemas.config import FlywheelConfig
+from schemas.dataset import Pair, Trajectory
+from schemas.episode import Message
+from schemas.errors import TrainingError
+from schemas.rollout import Rollout
+from schemas.training_config import TinyPolicy
+from tasks.rollout.environment import World
+from tasks.rollout.play import opening, play_loaded, sampling
+from tasks.rollout.scenarios import draw
+from tasks.train.augment import renumber
+
+History = list[dict[str, float]]
+
+
+class Bench(msgspec.Struct):
+    """What a candidate works with."""
+
+    config: FlywheelConfig
+    world: World
+    successes: list[Trajectory]
+    """The build's `sft` rows."""
+    pairs: list[Pair]
+    start: str | None
+    """Folder of the policy to start from; None on the first night."""
+    seed: int
+    folder: Path
+    """Scratch folder for the trainer."""
+    progress: Callable[[str, int, int], None]
+    """Told stage, steps done and in all."""
+
+
+class Trained(msgspec.Struct):
+    """What a candidate came to."""
+
+    policy: LoadedPolicy
+    stages: list[dict[str, Any]]
+    """Each stage's name and what it was fed."""
+    history: History
+    """What the last trainer logged."""
+
+
+def sft(bench: Bench) -> Trained:
+    """Imitate the night's successes; on the first night from a random start or a hub model."""
+    recipe = bench.config.train.sft
+    policy = load_policy(bench.start) if bench.start else _base(bench)
+    fresh = bench.start is None
+    rows = _imitation_rows(bench, policy, recipe.epochs if fresh else 1.0)
+    history = train_sft(
+        policy, rows, folder=bench.folder,
+        learning_rate=recipe.learning_rate if fresh else recipe.refresh_learning_rate,
+        epochs=1.0, batch_size=recipe.batch_size, optimizer=recipe.optimizer, seed=bench.seed,
+        progress=_told(bench, "sft"),
+    )  # fmt: skip
+    fed = {"episodes": len(bench.successes), "tokens": sum(len(r.input_ids) for r in rows)}
+    return Trained(policy, [{"name": "sft", **fed}], history)
+
+
+def dpo(bench: Bench) -> Trained:
+    """Prefer what worked: pairs from the logs, and from the policy's own play."""
+    recipe = bench.config.train.dpo
+    policy = load_policy(_start(bench))
+    logged = [
+        pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None
+    ]
+    played = _pairs_of_play(_explore(bench, policy, recipe.scenarios, recipe.generations, 31))
+    pairs = [*played, *logged][: recipe.max_pairs]
+    if not pairs:
+        raise TrainingError(
+            "There is no pair to prefer by.", "Log more traffic, or raise train.dpo.scenarios."
+        )
+    history = train_dpo(
+        policy, pairs, config=recipe, folder=bench.folder, seed=bench.seed,
+        progress=_told(bench, "dpo"),
+    )  # fmt: skip
+    stage = {"name": "dpo", "logged_pairs": len(logged), "played_pairs": len(played)}
+    return Trained(policy, [{**stage, "used": len(pairs)}], history)
+
+
+def grpo(bench: Bench) -> Trained:
+    """Reinforce what works better than its group, by play in the environment."""
+    recipe = bench.config.train.grpo
+    policy = load_policy(_start(bench))
+    scenarios = draw(
+        bench.config, "train", recipe.steps * recipe.scenarios_per_step, bench.seed + 41
+    )
+    rows = [{"prompt": opening(s, None), **json.loads(s.row)} for s in scenarios]
+    history = train_grpo(
+        policy, rows, bench.world.environment, config=recipe,
+        sampling=sampling(bench.config, recipe.temperature), folder=bench.folder, seed=bench.seed,
+        progress=_told(bench, "grpo"),
+    )  # fmt: skip
+    episodes = len(rows) * recipe.generations
+    return Trained(policy, [{"name": "grpo", "scenarios": len(rows), "episodes": episodes}], history)
+
+
+def rejection(bench: Bench) -> Trained:
+    """Imitate the best of the policy's own play: short, clean, distinct successes.
+
+    Source: RAFT, Dong et al. 2023, https://arxiv.org/abs/2304.06767.
+    """
+    recipe = bench.config.train.rejection
+    policy = load_policy(_start(bench))
+    stages: list[dict[str, Any]] = []
+    history: History = []
+    for number in range(recipe.rounds):
+        played = _explore(bench, policy, recipe.scenarios, recipe.generations, 51 + number)
+        kept = _best(played, recipe.keep)
+        if not kept:
+            raise TrainingError(
+                "No played episode succeeded.", "Start from a better policy, or add SFT data."
+            )
+        history += train_sft(
+            policy, kept, folder=bench.folder, learning_rate=recipe.learning_rate,
+            epochs=recipe.epochs, batch_size=bench.config.train.sft.batch_size,
+            optimizer="adamw", seed=bench.seed + number, progress=_told(bench, "rejection"),
+        )  # fmt: skip
+        stages.append({"name": "rejection", "played": len(played), "kept": len(kept)})
+    return Trained(policy, stages, history)
+
+
+CANDIDATES: dict[str, Callable[[Bench], Trained]] = {
+    "sft": sft, "dpo": dpo, "grpo": grpo, "rejection": rejection,
+}  # fmt: skip
+
+
+def _start(bench: Bench) -> str:
+    if bench.start is None:
+        raise TrainingError(
+            "This candidate needs a policy to start from.", "Let sft be the first candidate."
+        )
+    return bench.start
+
+
+def _base(bench: Bench) -> LoadedPolicy:
+    """Make the first night's start: a hub model, or a tiny policy whose tokenizer knows the logs."""
+    made = bench.config.train.policy
+    if not isinstance(made, TinyPolicy):
+        return load_policy(made.model, bench.config.train.device, made.dtype)
+    texts = render([to_chat(t.messages) for t in bench.successes], TEMPLATE)
+    tokenizer = train_tokenizer(texts, made.vocabulary)
+    return LoadedPolicy(new_policy(made, tokenizer, bench.seed), tokenizer, "")
+
+
+def _imitation_rows(bench: Bench, policy: LoadedPolicy, epochs: float) -> list[Masked]:
+    """Tokenise the successes once a pass, a share of them retold with other numbers each time."""
+    share = bench.config.train.sft.renumber_share
+    rng = np.random.default_rng([bench.seed, 21])
+    told: list[list[Message]] = []
+    for part in range(int(np.ceil(epochs))):
+        count = int(min(1.0, epochs - part) * len(bench.successes))
+        for index in rng.permutation(len(bench.successes))[:count]:
+            messages = bench.successes[int(index)].messages
+            told.append(renumber(messages, rng) if rng.random() < share else messages)
+    rows = tokenise([to_chat(m) for m in told], policy.tokenizer)
+    context = bench.config.train.policy.context
+    return [row for row in rows if len(row.input_ids) <= context]
+
+
+def _tokenised_pair(pair: Pair, policy: LoadedPolicy) -> MaskedPair | None:
+    chats = [to_chat([*pair.prompt, *side]) for side in (pair.chosen, pair.rejected)]
+    chosen, rejected = tokenise(chats, policy.tokenizer)
+    return masked_pair(chosen, rejected)
+
+
+def _explore(
+    bench: Bench, policy: LoadedPolicy, scenarios: int, generations: int, salt: int
+) -> list[Rollout]:
+    """Play fresh training scenarios several times each."""
+    if scenarios == 0:
+        return []
+    drawn = draw(bench.config, "train", scenarios, bench.seed + salt)
+    return play_loaded(
+        bench.config, bench.world, policy, drawn, samples=generations, temperature=1.0,
+        seed=bench.seed + salt,
+        progress=lambda stage, done, total, note="": bench.progress("play", done, total),
+    )  # fmt: skip
+
+
+def _by_scenario(rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
+    groups: dict[str, list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        groups[rollout.scenario_id].append(rollout)
+    return list(groups.values())
+
+
+def _masked(rollout: Rollout) -> Masked:
+    return Masked(
+        [*rollout.prompt_ids, *rollout.completion_ids],
+        [*([0] * len(rollout.prompt_ids)), *rollout.agent_mask],
+    )
+
+
+def _clean(rollout: Rollout) -> bool:
+    return rollout.reward == 1.0 and not rollout.truncated and not rollout.malformed
+
+
+def _best(rollouts: Sequence[Rollout], keep: int) -> list[Masked]:
+    """Keep the shortest distinct clean successes of each scenario."""
+    kept = []
+    for group in _by_scenario(rollouts):
+        distinct = {tuple(r.completion_ids): r for r in group if _clean(r)}
+        shortest = sorted(distinct.values(), key=lambda r: (r.tool_errors, len(r.completion_ids)))
+        kept += [_masked(r) for r in shortest[:keep]]
+    return kept
+
+
+def _pairs_of_play(rollouts: Sequence[Rollout]) -> list[MaskedPair]:
+    """Pair the shortest clean success of each scenario with a failure, two pairs at most."""
+    pairs = []
+    for group in _by_scenario(rollouts):
+        won = sorted((r for r in group if _clean(r)), key=lambda r: len(r.completion_ids))
+        lost = [r for r in group if r.reward == 0.0]
+        for chosen, rejected in zip(won[:2], lost[:2], strict=False):
+            pair = masked_pair(_masked(chosen), _masked(rejected))
+            if pair is not None:
+                pairs.append(pair)
+    return pairs
+
+
+def _told(bench: Bench, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: bench.progress(stage, done, total)
