@@ -30,8 +30,8 @@ def parse_time(value: Any, path: str = "$.timestamp") -> datetime | None:
             return datetime.fromtimestamp(seconds + nanoseconds / 1e9, UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = float(value)
-            while abs(seconds) > LATEST_SECONDS:
-                seconds /= 1e3
+            for _ in range(3):
+                seconds = seconds / 1e3 if abs(seconds) > LATEST_SECONDS else seconds
             return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, TypeError, OverflowError, OSError):
         pass
