@@ -71,25 +71,6 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """Smaller of the two labels' confidences."""
 
 
-class StepValue(msgspec.Struct, frozen=True, kw_only=True):
-    """One (state, action) seen in logs, valued from the returns of the episodes that took it."""
-
-    state: str
-    """Hash of scenario (or question) and the chain of calls and results so far."""
-    action: str
-    """Hash of the step's calls; `answer` when it called no tool."""
-    depth: int
-    """Calls and results before the action."""
-    n: int
-    q: float
-    """Mean composite return of the episodes that took the action here."""
-    v: float
-    """Mean composite return of all episodes that came through the state."""
-    advantage: float
-    """`q - v`, shrunk by `n / (n + 1)`."""
-    label_version: str
-
-
 class SplitKey(msgspec.Struct, frozen=True, kw_only=True):
     """One session, scenario or question, and the side on which it falls once and for ever."""
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pyarrow as pa
 
-from schemas.dataset import Pair, Scenario, SplitKey, StepValue, Trajectory
+from schemas.dataset import Pair, Scenario, SplitKey, Trajectory
 from schemas.episode import Episode
 from schemas.label import Label
 from schemas.release import Attempt, Decision
@@ -27,7 +27,6 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "quarantine": Quarantined,
     "sources": Source,
     "labels": Label,
-    "step_values": StepValue,
     "splits": SplitKey,
     "trajectories": Trajectory,
     "pairs": Pair,

@@ -25,9 +25,7 @@ def shows(*names):
 def verdict(evidence, outcome=np.nan, *, broken=False, prior=0.0):
     weights = np.array([kind.log_odds for kind in KINDS])
     learnt = Reliability(weights, prior, np.zeros((2, len(KINDS)), dtype=np.int64))
-    made = judge(
-        evidence[None], np.array([outcome]), np.array([broken]), learnt, LabelConfig()
-    )
+    made = judge(evidence[None], np.array([outcome]), np.array([broken]), learnt, LabelConfig())
     return made.state[0], made.success[0], made.confidence[0], made.decided_by[0]
 
 
@@ -42,9 +40,7 @@ def test_counts_move_a_weight_as_worked_out_by_hand():
     # 20 verified successes, 12 of them exported; 10 verified failures, 1 of them exported.
     # Smoothing 10 towards 0.30 and 0.10: (12 + 3) / (20 + 10) = 0.5, (1 + 1) / (10 + 10) = 0.1.
     # Weight: ln(0.5 / 0.1) = ln 5. Prior: ln((20 + 5) / (10 + 5)) = ln(5 / 3).
-    evidence = np.array(
-        [shows("export")] * 12 + [shows()] * 8 + [shows("export")] + [shows()] * 9
-    )
+    evidence = np.array([shows("export")] * 12 + [shows()] * 8 + [shows("export")] + [shows()] * 9)
     outcome = np.array([True] * 20 + [False] * 10)
     learnt = learn(evidence, outcome, smoothing=10, prior=0.0)
     assert learnt.weights[COLUMN["export"]] == pytest.approx(math.log(5))

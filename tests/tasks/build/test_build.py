@@ -1,0 +1,159 @@
+"""A build over a real warehouse: rows, manifest, splits, nights, and real logs."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import MissingStateError
+from tasks.build.build import build
+from tasks.ingest.ingest import ingest
+from tasks.label.label import label
+from warehouse.tables import Warehouse
+
+NIGHT = "2026-01-02"
+GOOD, BAD = ("select 1", "1"), ("select x", "Error: no x")
+
+
+@pytest.fixture
+def night(config, clock):
+    """Ingest paths under a night, label and build it with nothing held out, or a share."""
+
+    def go(*paths, name=NIGHT, share=0.0):
+        ingest(config, list(paths), night=name, clock=clock)
+        label(config, night=name, clock=clock)
+        part = config.build.model_copy(update={"held_out_share": share})
+        return build(config.model_copy(update={"build": part}), night=name, clock=clock)
+
+    return go
+
+
+def rows(config, table, **where):
+    return Warehouse(config.home).read(table, where=where).to_pylist()
+
+
+def test_without_labels_or_without_the_night_there_is_nothing_to_build(
+    config, clock, chat, write, night
+):
+    with pytest.raises(MissingStateError, match="no labels"):
+        build(config, night=NIGHT, clock=clock)
+    night(write("a.jsonl", chat("r", reward=1.0)))
+    with pytest.raises(MissingStateError, match=f"no labelled episodes.*any: {NIGHT}"):
+        build(config, night="2026-01-09", clock=clock)
+
+
+def test_trajectories_hold_whole_messages_and_steps(config, chat, write, night):
+    account = night(write("a.jsonl", chat("r", scenario_id="s", reward=1.0)))
+    assert {k: account[k] for k in ("sft", "kto", "scenarios", "trajectories")} == {
+        "sft": 1, "kto": 1, "scenarios": 1, "trajectories": 3,
+    }  # fmt: skip
+    [sft] = rows(config, "trajectories", use="sft")
+    assert [m["role"] for m in sft["messages"]][:2] == ["system", "user"]
+    assert sft["messages"][2]["tool_calls"][0]["arguments"] == '{"query": "select 1"}'
+    assert len(sft["step_advantages"]) == 2
+    assert sft["desirable"] is True
+    [played] = rows(config, "trajectories", use="rl")
+    assert [m["role"] for m in played["messages"]] == ["system", "user"]
+
+
+def test_a_pair_is_a_prompt_with_two_ends(config, chat, write, night):
+    account = night(
+        write(
+            "a.jsonl",
+            chat("won", scenario_id="s", reward=1.0, answer="right"),
+            chat("lost", scenario_id="s", reward=0.0, answer="wrong"),
+        )
+    )
+    assert (account["pairs"], account["candidate_pairs"]) == (1, 1)
+    assert account["pairs_by_kind"] == {"episode": 1}
+    [pair] = rows(config, "pairs")
+    assert [m["role"] for m in pair["prompt"]] == ["system", "user"]
+    assert pair["chosen"][-1]["content"] == "right"
+    assert pair["rejected"][-1]["content"] == "wrong"
+    assert pair["margin"] > 0
+
+
+def test_a_retry_pair_prefers_the_call_that_worked_at_the_same_prefix(config, chat, write, night):
+    account = night(write("a.jsonl", chat("r", calls=(GOOD, BAD, ("select y", "2")), reward=1.0)))
+    assert account["pairs_by_kind"] == {"retry": 1}
+    [pair] = rows(config, "pairs")
+    # system, user, the first call and its result.
+    assert len(pair["prompt"]) == 4
+    [chosen], [rejected] = pair["chosen"], pair["rejected"]
+    assert "select y" in chosen["tool_calls"][0]["arguments"]
+    assert "select x" in rejected["tool_calls"][0]["arguments"]
+
+
+def test_a_failed_call_without_an_immediate_repair_is_no_retry(config, chat, write, night):
+    account = night(write("a.jsonl", chat("r", calls=(BAD, BAD, GOOD), reward=1.0)))
+    # Of the two failures only the second is followed at once by a call that worked.
+    assert account["pairs_by_kind"] == {"retry": 1}
+    assert len(rows(config, "pairs")[0]["prompt"]) == 4
+
+
+def test_the_same_inputs_build_nothing_twice(config, chat, write, night):
+    path = write("a.jsonl", chat("r", reward=1.0))
+    first = night(path)
+    again = night(path)
+    assert again == json.loads(json.dumps(first))
+    assert Warehouse(config.home).version("trajectories") == first["version"]
+    # A lost manifest is written again; the rows are not.
+    (config.home / "builds" / f"{first['digest']}.json").unlink()
+    assert night(path) == first
+    assert Warehouse(config.home).version("trajectories") == first["version"]
+
+
+def test_another_configuration_or_a_new_label_is_another_build(chat, write, night):
+    first = night(write("a.jsonl", chat("r", reward=1.0)))
+    other = night(write("a.jsonl", chat("r", reward=1.0)), share=0.01)
+    event = {"episode_id": "r", "kind": "complaint"}
+    later = night(write("f.jsonl", event))
+    assert len({first["digest"], other["digest"], later["digest"]}) == 3
+
+
+def test_a_nights_rows_are_its_own_plus_a_share_of_replay(config, chat, write, night):
+    old = [chat(f"o{i}", question=f"old {i}", reward=1.0) for i in range(10)]
+    new = [chat(f"n{i}", question=f"new {i}", reward=1.0) for i in range(4)]
+    night(write("a.jsonl", *old), name="2026-01-01")
+    account = night(write("b.jsonl", *new), name="2026-01-02")
+    # Half of four own successes are replayed; kto rows are the night's own alone.
+    assert (account["sft"], account["replay"], account["kto"]) == (6, 2, 4)
+
+
+def test_the_files_of_a_build_hold_its_rows_alone(config, chat, write, night):
+    night(write("a.jsonl", chat("o", question="old", reward=1.0)), name="2026-01-01")
+    account = night(write("b.jsonl", chat("n", question="new", reward=1.0)))
+    part = {"build": account["digest"], "use": "kto"}
+    [file] = Warehouse(config.home).files("trajectories", account["version"], part)
+    table = pq.ParquetFile(file).read()
+    assert table["messages"][0].as_py()[1]["content"] == "new"
+    assert table.num_rows == 1
+
+
+def test_held_out_episodes_are_counted_and_never_written(config, chat, write, night):
+    many = [
+        chat(f"{kind}{i}", question=f"q {i}", scenario_id=f"s{i}", reward=reward, answer=kind)
+        for i in range(40)
+        for kind, reward in (("won", 1.0), ("lost", 0.0))
+    ]
+    account = night(write("a.jsonl", *many), share=0.5)
+    held = account["evaluation"]
+    assert 0 < held < 80
+    # Both episodes of a scenario are held out together, and with them its one pair.
+    assert account["guards"]["held_out"] == held / 2
+    assert account["pairs"] == account["sft"] == account["scenarios"] == 40 - held / 2
+    assert account["leaks"] == 0
+    train = {row["scenario_id"] for row in rows(config, "trajectories")}
+    train |= {row["scenario_id"] for row in rows(config, "pairs")}
+    assert len(train) == 40 - held / 2
+
+
+def test_real_logs_give_their_26_candidate_pairs_and_every_one_is_accounted_for(real_logs, night):
+    account = night(str(real_logs / "tau-bench"))
+    assert account["candidate_pairs"] == 26
+    episode_pairs = account["pairs_by_kind"].get("episode", 0)
+    guards = {k: n for k, n in account["guards"].items() if not k.startswith("retry")}
+    assert sum(guards.values()) + episode_pairs == 26
+    # 18 successes of 12 tasks, at most two of one task.
+    assert 0 < account["sft"] <= 18
+    assert account["kto"] <= 48
