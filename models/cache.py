@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
@@ -14,7 +14,7 @@ class GrowingLayer(DynamicLayer):
     """One layer's keys and values in buffers with room to grow, `(batch, heads, time, width)`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._used = 0
         self._room: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -63,4 +63,4 @@ class GrowingCache(Cache):
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Drop every row of the batch but these, in every layer."""
         for layer in self.layers:
-            layer.keep_rows(rows)
+            cast(GrowingLayer, layer).keep_rows(rows)

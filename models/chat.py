@@ -28,7 +28,7 @@ TEMPLATE = (
     "{{- message.content or '' -}}"
     "{%- for call in message.tool_calls or [] -%}"
     "{%- set made = call.function if call.function is defined else call -%}"
-    '{{- \'<tool_call>{"name": \' + (made.name | tojson) + \', "arguments": \' -}}'
+    "{{- '<tool_call>{\"name\": ' + (made.name | tojson) + ', \"arguments\": ' -}}"
     "{{- (made.arguments | tojson) + '}</tool_call>' -}}"
     "{%- endfor -%}"
     "{{- '<|end|>' -}}"

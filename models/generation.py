@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel
@@ -79,7 +79,7 @@ def call_tool(tools: dict[str, Callable[..., Any]], call: ToolCall) -> tuple[str
         return f"Error: no tool {call.name}", True
     try:
         result = str(tools[call.name](**json.loads(call.arguments)))
-    except Exception as error:  # the boundary around an environment's tools, which users write
+    except Exception as error:  # noqa: BLE001 - the boundary around an environment's tools, which users write
         return f"Error: {type(error).__name__}", True
     return result, result.startswith("Error:")
 
@@ -95,7 +95,11 @@ class Player:
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling, seed: int
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        sampling: Sampling,
+        seed: int,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -119,7 +123,7 @@ class Player:
             progress: Told how many episodes are done.
 
         Returns:
-            One rollout an environment, in order; `scenario_id` and `attempt` are left to the caller.
+            One rollout an environment, in order; the caller sets `scenario_id` and `attempt`.
         """
         ids = self.prompt_ids(prompts)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -143,10 +147,10 @@ class Player:
 
     def prompt_ids(self, prompts: Sequence[list[dict[str, Any]]]) -> list[list[int]]:
         """Tokenise prompts up to where the agent speaks."""
-        made: list[list[int]] = self._tokenizer.apply_chat_template(
+        made = self._tokenizer.apply_chat_template(
             list(prompts), add_generation_prompt=True, tokenize=True, return_dict=False
         )
-        return made
+        return cast(list[list[int]], made)
 
     def _row(self, index: int, environment: Any) -> _Row:
         return _Row(index, tools_of(environment), getattr(environment, "_finish", None), [])
@@ -190,7 +194,9 @@ class Player:
                 alive = [alive[i] for i in keep]
             logits = self._forward(tokens[:, None], starts, cache)
 
-    def _forward(self, ids: torch.Tensor, starts: torch.Tensor, cache: GrowingCache) -> torch.Tensor:
+    def _forward(
+        self, ids: torch.Tensor, starts: torch.Tensor, cache: GrowingCache
+    ) -> torch.Tensor:
         """Feed `(batch, new)` tokens; return the last position's logits `(batch, vocabulary)`."""
         past, new = cache.get_seq_length(), ids.shape[1]
         columns = torch.arange(past + new, device=ids.device)
@@ -204,7 +210,8 @@ class Player:
             input_ids=ids, attention_mask=seen[:, None], position_ids=positions,
             past_key_values=cache, use_cache=True, logits_to_keep=1,
         )  # fmt: skip
-        return output.logits[:, -1].float()
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
 
     def _next_tokens(self, rows: list[_Row], logits: torch.Tensor) -> torch.Tensor:
         """Choose each row's next token: forced by the environment, or sampled; `(batch,)`."""
@@ -241,13 +248,16 @@ class Player:
             self._say(row, [])
 
     def _say(self, row: _Row, calls: list[ToolCall], content: str | None = None) -> None:
-        text = self._tokenizer.decode(row.turn) if content is None else content
+        text = self._text(row.turn) if content is None else content
         row.messages.append(Message(role="assistant", content=text or None, tool_calls=calls))
         row.turn = []
         row.turns += 1
 
+    def _text(self, ids: list[int]) -> str:
+        return cast(str, self._tokenizer.decode(ids))
+
     def _end_turn(self, row: _Row) -> None:
-        turn = parse_turn(self._tokenizer.decode(row.turn[:-1]))
+        turn = parse_turn(self._text(row.turn[:-1]))
         first = len(row.messages)
         calls = [
             ToolCall(id=f"call_{first}_{k}", name=c.name, arguments=c.arguments)
@@ -284,17 +294,20 @@ class Player:
         """
         if results not in self._suffixes:
             call = {"type": "function", "function": {"name": "f", "arguments": {}}}
-            before = [
+            before: list[dict[str, Any]] = [
                 {"role": "user", "content": "u"},
                 {"role": "assistant", "content": "", "tool_calls": [call] * len(results)},
             ]
             after = [*before, *({"role": "tool", "content": r} for r in results)]
             old, new = (
-                self._tokenizer.apply_chat_template(
-                    chat, add_generation_prompt=speaking, tokenize=True, return_dict=False
+                cast(
+                    list[int],
+                    self._tokenizer.apply_chat_template(
+                        chat, add_generation_prompt=speaking, tokenize=True, return_dict=False
+                    ),
                 )
                 for chat, speaking in ((before, False), (after, True))
             )
             last = len(old) - old[::-1].index(self._end)
-            self._suffixes[results] = list(new[last:])
+            self._suffixes[results] = new[last:]
         return self._suffixes[results]

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
 from trl import GRPOConfig as TrlGrpoConfig
 from trl import GRPOTrainer
 
@@ -22,21 +28,29 @@ from models.policy import LoadedPolicy
 from models.sft import ProgressCallback, trainer_arguments
 from schemas.training_config import GrpoConfig
 
-_BY_ROW = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "advantages", "tool_mask")
+_BY_ROW = (
+    "prompt_ids",
+    "prompt_mask",
+    "completion_ids",
+    "completion_mask",
+    "advantages",
+    "tool_mask",
+)
 _MICRO_BATCH = 48
 
 
-class PlayedGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
+class PlayedGrpoTrainer(GRPOTrainer):
     """TRL's GRPO trainer, with rollouts by `models.generation.Player`."""
 
     sampling: Sampling
 
     def _generate(self, prompts: list[list[dict[str, Any]]]) -> tuple[Any, ...]:
         """Play the batch; the return value is what `GRPOTrainer._generate` returns."""
-        player = Player(self.model, self._tokenizer, self.sampling, self.state.global_step + 1)
-        rollouts = player.play(self.environments, prompts)
-        mode = "train" if self.model.training else "eval"
-        size = self.num_generations
+        model = cast(PreTrainedModel, self.model)
+        environments, size = cast(list[Any], self.environments), cast(int, self.num_generations)
+        player = Player(model, self._tokenizer, self.sampling, self.state.global_step + 1)
+        rollouts = player.play(environments, prompts)
+        mode = "train" if model.training else "eval"
         rewards = [r.reward for r in rollouts]
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         calls = sum(r.tool_calls for r in rollouts)
@@ -67,7 +81,7 @@ class PlayedGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         """
         plain = self.loss_type == "dapo" and self.beta == 0 and "old_per_token_logps" not in inputs
         if not plain:
-            return super()._compute_loss(model, inputs)
+            return cast(torch.Tensor, super()._compute_loss(model, inputs))  # type: ignore[no-untyped-call]
         kept = torch.nonzero(inputs["advantages"], as_tuple=True)[0]
         if len(kept) == 0:
             kept = torch.arange(1, device=inputs["advantages"].device)
@@ -75,7 +89,7 @@ class PlayedGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         kept = kept[torch.argsort(lengths)]
         total: torch.Tensor | None = None
         for part in kept.split(_MICRO_BATCH):
-            loss = super()._compute_loss(model, self._trimmed(inputs, part))
+            loss = super()._compute_loss(model, self._trimmed(inputs, part))  # type: ignore[no-untyped-call]
             total = loss if total is None else total + loss
         assert total is not None  # `kept` holds at least one row
         return total
@@ -92,7 +106,7 @@ class PlayedGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         return part
 
 
-class WeightAverage(TrainerCallback):  # type: ignore[misc]
+class WeightAverage(TrainerCallback):
     """Keeps the running mean of the weights over the last share of the steps.
 
     Source: Izmailov et al. 2018, https://arxiv.org/abs/1803.05407 (stochastic weight averaging).

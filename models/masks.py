@@ -28,7 +28,7 @@ def tokenise(
     """
     if not chats:
         return []
-    made = tokenizer.apply_chat_template(
+    made: Any = tokenizer.apply_chat_template(
         list(chats), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
     return [

@@ -25,7 +25,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float = 0.01) -> None:
-        tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        tables = {
+            id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
+        }
         trainable = [p for p in model.parameters() if p.requires_grad]
         matrices = [p for p in trainable if p.ndim == 2 and id(p) not in tables]
         chosen = {id(p) for p in matrices}

@@ -43,7 +43,8 @@ def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32")
             f"The policy {folder} cannot be loaded: {first}",
             "Give the folder of a saved model, or a hub id that this machine can reach.",
         ) from error
-    return LoadedPolicy(model.to(device), tokenizer, str(folder))
+    model.to(device)  # type: ignore[arg-type] # its decorator hides the signature
+    return LoadedPolicy(model, tokenizer, str(folder))
 
 
 def save_policy(policy: LoadedPolicy, folder: Path) -> Path:
@@ -52,6 +53,11 @@ def save_policy(policy: LoadedPolicy, folder: Path) -> Path:
     policy.tokenizer.save_pretrained(folder)
     policy.folder = str(folder)
     return folder
+
+
+def use_threads(count: int) -> None:
+    """Let this process compute with so many CPU threads."""
+    torch.set_num_threads(count)
 
 
 def weights_digest(folder: Path) -> str:

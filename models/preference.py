@@ -68,7 +68,7 @@ def masked_pair(chosen: Masked, rejected: Masked) -> MaskedPair | None:
 
 
 @dataclass
-class AgentTokensCollator(DataCollatorForPreference):  # type: ignore[misc]
+class AgentTokensCollator(DataCollatorForPreference):
     """TRL's preference collator with tool and user tokens taken out of the loss."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class AgentTokensCollator(DataCollatorForPreference):  # type: ignore[misc]
         return batch
 
 
-class TokenisedDpoTrainer(DPOTrainer):  # type: ignore[misc]
+class TokenisedDpoTrainer(DPOTrainer):
     """TRL's DPO trainer for rows that are tokens already."""
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
 from torch.utils.data import Sampler
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
@@ -23,7 +29,7 @@ FEATURES = Features(
 )  # explicit: `from_list` would infer types from the first rows
 
 
-class ProgressCallback(TrainerCallback):  # type: ignore[misc]
+class ProgressCallback(TrainerCallback):
     """Tells how many optimizer steps are done, and keeps what TRL logged."""
 
     def __init__(self, progress: Callable[[int, int], None]) -> None:
@@ -41,7 +47,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: dict[str, float] | None = None,
+        logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Keep one row of metrics."""
@@ -104,11 +110,11 @@ class BucketedBatches(Sampler[int]):
         yield from order[whole:].tolist()
 
 
-class BucketedSftTrainer(SFTTrainer):  # type: ignore[misc]
+class BucketedSftTrainer(SFTTrainer):
     """TRL's SFT trainer with batches of like length."""
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
-        rows = dataset if dataset is not None else self.train_dataset
+        rows: Any = dataset if dataset is not None else self.train_dataset
         lengths = [len(ids) for ids in rows["input_ids"]]
         return BucketedBatches(lengths, self.args.per_device_train_batch_size, self.args.seed)
 

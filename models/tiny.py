@@ -29,7 +29,7 @@ def new_policy(
             num_key_value_heads=config.heads,
             max_position_embeddings=config.context,
             tie_word_embeddings=True,
-            rope_theta=10_000.0,
+            rope_theta=10_000.0,  # type: ignore[call-arg] # an old spelling; still read
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

@@ -21,6 +21,6 @@ def write_database(path: Path, tables: dict[str, pa.Table]) -> None:
     with duckdb.connect(str(unfinished)) as connection:
         for name, rows in tables.items():
             connection.register("incoming", rows)
-            connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM incoming')
+            connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM incoming')  # noqa: S608 - trusted names
             connection.unregister("incoming")
     unfinished.replace(path)

@@ -26,7 +26,9 @@ SCRIPTED = "scripted"
 class Progress(Protocol):
     """Told how far a stage is; see `schemas.progress.report`."""
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Report one advance."""
+        ...
 
 
 def play_policy(
@@ -150,7 +152,7 @@ def _play_scripted(
             environment.reset(**json.loads(scenario.row))
             agent = ScriptedAgent(cast(SqlTools, environment), asked, by_name[asked.tenant], rng)
             messages = agent.play()
-            cast(Any, environment)._finish(messages[-1].content)
+            cast(Any, environment)._finish(messages[-1].content)  # noqa: SLF001 - TRL takes public names for tools
             rollouts.append(_scripted_rollout(scenario, attempt, messages, environment, began))
         if done % 500 == 0:
             progress("play", done, len(scenarios))

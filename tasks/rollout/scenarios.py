@@ -12,6 +12,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def split_of(spec: Specification, salt: str) -> Split:
 
 def _of_tenant(tenant: str) -> list[Specification]:
     specs = []
-    filters = [
+    filters: list[dict[str, Any]] = [
         *({"area": a} for a in AREAS),
         *({"product": p} for p in PRODUCTS),
         *({"area": a, "product": p} for a, p in itertools.product(AREAS, PRODUCTS)),
@@ -93,7 +94,9 @@ def _of_tenant(tenant: str) -> list[Specification]:
         if len(where) == 1:
             specs += [Specification(tenant, "count", "rows", days=d, **where) for d in WINDOWS]
     for measure, days in itertools.product(("money", "units"), (None, *WINDOWS)):
-        specs += [Specification(tenant, "top", measure, "product", area=a, days=days) for a in AREAS]
+        specs += [
+            Specification(tenant, "top", measure, "product", area=a, days=days) for a in AREAS
+        ]
         specs += [
             Specification(tenant, "top", measure, "area", product=p, days=days) for p in PRODUCTS
         ]
@@ -153,11 +156,17 @@ def question(spec: Specification, tenant: Tenant, rng: np.random.Generator) -> s
     )
     when = f" in the last {spec.days} days" if spec.days else ""
     if spec.kind == "total":
-        forms = (f"total {thing} of {noun}{where}{when}?", f"what is the {thing} of {noun}{where}{when}?")
+        forms = (
+            f"total {thing} of {noun}{where}{when}?",
+            f"what is the {thing} of {noun}{where}{when}?",
+        )
     elif spec.kind == "count":
         forms = (f"how many {noun}{where}{when}?", f"number of {noun}{where}{when}?")
     elif spec.kind == "largest":
-        forms = (f"largest {thing} of {noun}{where}?", f"what is the highest {thing} of {noun}{where}?")
+        forms = (
+            f"largest {thing} of {noun}{where}?",
+            f"what is the highest {thing} of {noun}{where}?",
+        )
     elif spec.kind == "top":
         forms = (
             f"which {spec.by} has the most {thing} of {noun}{where}{when}?",
@@ -205,7 +214,9 @@ def gold_sql(spec: Specification, tenant: Tenant) -> str:
     if spec.kind == "top":
         column = tenant.product if spec.by == "product" else tenant.area
         where = where_clause(tenant, spec.area, spec.product, since)
-        return f"SELECT {column} FROM {table}{where} GROUP BY {column} ORDER BY {value} DESC LIMIT 1"
+        return (
+            f"SELECT {column} FROM {table}{where} GROUP BY {column} ORDER BY {value} DESC LIMIT 1"
+        )
     if spec.kind == "share":
         part = where_clause(tenant, spec.area, spec.product)
         whole = where_clause(tenant, spec.area if spec.product else None, None)

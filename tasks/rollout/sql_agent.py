@@ -59,7 +59,8 @@ class SqlWorld:
                 self._cache[key] = f"Error: {_short_error(result.error)}"
             else:
                 self._cache[key] = "; ".join(
-                    ", ".join("NULL" if v is None else f"{v}" for v in row) for row in result.rows[:5]
+                    ", ".join("NULL" if v is None else f"{v}" for v in row)
+                    for row in result.rows[:5]
                 )
         return self._cache[key]
 
@@ -194,6 +195,6 @@ class SqlAgent:
         return float(answers_match(self._answer, gold))
 
     def _finish(self, answer: str | None, malformed: bool = False) -> None:
-        """Take the final text; a call that does not parse fails the episode (see docs/decisions.md)."""
+        """Take the final text; a call that does not parse fails the episode."""
         self._answer = answer
         self._malformed = malformed

@@ -63,7 +63,10 @@ def write_night(
     scenarios = [*first, *(first[i] for i in again)]
     began = clock() - timedelta(days=1)
     served = _Serving(night, Path(champion).name if champion else None, began)
-    with (out / "episodes.jsonl").open("w") as episodes, (out / "feedback.jsonl").open("w") as events:
+    with (
+        (out / "episodes.jsonl").open("w") as episodes,
+        (out / "feedback.jsonl").open("w") as events,
+    ):
         for number, (scenario, rollout) in enumerate(zip(scenarios, rollouts, strict=True)):
             record = served.episode(number, sessions[number], scenario, rollout)
             episodes.write(json.dumps(record) + "\n")
@@ -79,7 +82,7 @@ def write_night(
 def _serve(
     config: FlywheelConfig, champion: str | None, scenarios: Sequence[Scenario], seed: int
 ) -> list[Rollout]:
-    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:  # noqa: ARG001 - Progress
         report("traffic", done, total, note)
 
     return play_policy(

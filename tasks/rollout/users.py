@@ -33,10 +33,11 @@ def react(right: bool, rng: np.random.Generator) -> list[dict[str, Any]]:
         verifier that checks a small share of all answers.
     """
     happens = {name: bool(rng.random() < rate[not right]) for name, rate in RATES.items()}
-    events: list[dict[str, Any]] = []
-    for kind in ("export", "reask", "complaint"):
-        if happens[kind]:
-            events.append({"kind": kind, "value": 1, "source": "user"})
+    events: list[dict[str, Any]] = [
+        {"kind": kind, "value": 1, "source": "user"}
+        for kind in ("export", "reask", "complaint")
+        if happens[kind]
+    ]
     if happens["thumbs_up"] or happens["thumbs_down"]:
         value = 1 if happens["thumbs_up"] else 0
         events.append({"kind": "thumbs", "value": value, "source": "user"})

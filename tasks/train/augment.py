@@ -63,7 +63,8 @@ def _swap(text: str, swaps: dict[str, str]) -> str:
     """Replace whole numbers only: not a part of a date, a decimal or a longer number."""
     spots = re.compile(
         "|".join(
-            rf"(?<![\w.-]){re.escape(old)}(?![\w-]|\.\d)" for old in sorted(swaps, key=len, reverse=True)
+            rf"(?<![\w.-]){re.escape(old)}(?![\w-]|\.\d)"
+            for old in sorted(swaps, key=len, reverse=True)
         )
     )
     return spots.sub(lambda found: swaps[found[0]], text)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+
 from models.chat import TEMPLATE, to_chat
 from models.grpo import train_grpo
 from models.masks import Masked, tokenise
@@ -18,7 +19,6 @@ from models.preference import MaskedPair, masked_pair, train_dpo
 from models.sft import train_sft
 from models.tiny import new_policy
 from models.tokenizer import render, train_tokenizer
-
 from schemas.config import FlywheelConfig
 from schemas.dataset import Pair, Trajectory
 from schemas.episode import Message
@@ -80,9 +80,7 @@ def dpo(bench: Bench) -> Trained:
     """Prefer what worked: pairs from the logs, and from the policy's own play."""
     recipe = bench.config.train.dpo
     policy = load_policy(_start(bench))
-    logged = [
-        pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None
-    ]
+    logged = [pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None]
     played = _pairs_of_play(_explore(bench, policy, recipe.scenarios, recipe.generations, 31))
     pairs = [*played, *logged][: recipe.max_pairs]
     if not pairs:
@@ -111,7 +109,9 @@ def grpo(bench: Bench) -> Trained:
         progress=_told(bench, "grpo"),
     )  # fmt: skip
     episodes = len(rows) * recipe.generations
-    return Trained(policy, [{"name": "grpo", "scenarios": len(rows), "episodes": episodes}], history)
+    return Trained(
+        policy, [{"name": "grpo", "scenarios": len(rows), "episodes": episodes}], history
+    )
 
 
 def rejection(bench: Bench) -> Trained:
@@ -153,7 +153,7 @@ def _start(bench: Bench) -> str:
 
 
 def _base(bench: Bench) -> LoadedPolicy:
-    """Make the first night's start: a hub model, or a tiny policy whose tokenizer knows the logs."""
+    """Make the first night's start: a hub model, or a tiny policy that knows the logs' words."""
     made = bench.config.train.policy
     if not isinstance(made, TinyPolicy):
         return load_policy(made.model, bench.config.train.device, made.dtype)
@@ -193,7 +193,7 @@ def _explore(
     return play_loaded(
         bench.config, bench.world, policy, drawn, samples=generations, temperature=1.0,
         seed=bench.seed + salt,
-        progress=lambda stage, done, total, note="": bench.progress("play", done, total),
+        progress=lambda stage, done, total, note="": bench.progress("play", done, total),  # noqa: ARG005 - Progress
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def health(history: Sequence[dict[str, float]]) -> list[str]:
     mixed = _last(history, "groups/mixed")
     if mixed is not None and mixed < MIXED_GROUPS:
         remarks.append(
-            f"only {mixed:.0%} of the groups still differ in reward: little is left to learn by play"
+            f"only {mixed:.0%} of the groups still differ in reward: play has little left to teach"
         )
     entropy = _last(history, "entropy")
     if mixed is not None and entropy is not None and entropy < ENTROPY:

@@ -29,7 +29,9 @@ _ORDER_OF_COST = ("grpo", "rejection", "dpo", "sft")
 class Progress(Protocol):
     """Told how far a stage is; see `schemas.progress.report`."""
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Report one advance."""
+        ...
 
 
 def train(
@@ -66,7 +68,9 @@ def train(
             "Add sft to train.first_night.",
         )
     folder = run_dir / "candidates"
-    rounds: list[list[str]] = [list(names)] if start else [["sft"], [n for n in names if n != "sft"]]
+    rounds: list[list[str]] = (
+        [list(names)] if start else [["sft"], [n for n in names if n != "sft"]]
+    )
     results: dict[str, dict[str, Any]] = {}
     base = start
     for together in rounds:
@@ -97,7 +101,7 @@ def train(
 def order(
     config: FlywheelConfig, name: str, *, night: str, build: str, start: str | None, folder: Path
 ) -> Order:
-    """Write down what a worker is to do; its folder is named by everything that decides the result."""
+    """Write down what a worker is to do: everything that decides its result."""
     seed = config.seed * 1000 + int(night.replace("-", "")) % 1000
     plain = config.model_dump(mode="json")
     return Order(
@@ -117,7 +121,7 @@ def run_all(orders: Sequence[Order], processes: int, progress: Progress) -> list
 
 
 def run_worker(given: Order, progress: Progress) -> dict[str, Any]:
-    """Run one worker and read its result; a result of the very same order is read, not made again."""
+    """Run one worker and read its result; the very same order is not worked twice."""
     folder = Path(given.folder)
     folder.mkdir(parents=True, exist_ok=True)
     order_file, result_file = folder / "order.json", folder / RESULT

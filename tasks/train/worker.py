@@ -44,13 +44,11 @@ def work(order: Order) -> dict[str, Any]:
     Returns:
         The result, as it stands in `result.json`.
     """
-    import torch
-    from models.policy import save_policy
-
+    from models.policy import save_policy, use_threads
     from tasks.train.candidates import CANDIDATES, Bench
     from tasks.train.monitors import health
 
-    torch.set_num_threads(order.threads)
+    use_threads(order.threads)
     config = FlywheelConfig.model_validate(order.config)
     folder = Path(order.folder)
     began = time.perf_counter()
@@ -99,7 +97,7 @@ def validate(
         rollouts = play_loaded(
             config, world, policy, scenarios, samples=samples, temperature=temperature,
             seed=config.seed + 61,
-            progress=lambda stage, done, total, note="": _tell("validation", done, total),
+            progress=lambda stage, done, total, note="": _tell("validation", done, total),  # noqa: ARG005 - Progress
         )  # fmt: skip
         judged = [r.reward for r in rollouts if r.reward is not None]
         found[f"validation_{name}"] = sum(judged) / max(len(judged), 1)
@@ -118,7 +116,8 @@ def _rows(
 
 
 def _tell(stage: str, done: int, total: int) -> None:
-    print(json.dumps({"stage": stage, "done": done, "total": total}), flush=True)
+    sys.stdout.write(json.dumps({"stage": stage, "done": done, "total": total}) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
