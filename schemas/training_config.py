@@ -59,10 +59,10 @@ class SftConfig(Section):
     """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
     epochs: float = Field(1.0, gt=0)
     """Passes over the successes."""
-    batch_size: int = Field(12, ge=1)
+    batch_size: int = Field(8, ge=1)
     """Episodes a step."""
-    renumber_share: float = Field(0.7, ge=0, le=1)
-    """Share of episodes retold with other numbers in each pass (`tasks/train/augment.py`); 0 for none."""
+    retold_share: float = Field(0.7, ge=0, le=1)
+    """Share of episodes retold with other values in each pass (`tasks/train/augment.py`); 0 for none."""
 
 
 class DpoConfig(Section):

@@ -28,7 +28,7 @@ from schemas.training_config import TinyPolicy
 from tasks.rollout.environment import World
 from tasks.rollout.play import opening, play_loaded, sampling
 from tasks.rollout.scenarios import draw
-from tasks.train.augment import renumber
+from tasks.train.augment import retell, words_returned
 
 History = list[dict[str, float]]
 
@@ -163,15 +163,16 @@ def _base(bench: Bench) -> LoadedPolicy:
 
 
 def _imitation_rows(bench: Bench, policy: LoadedPolicy, epochs: float) -> list[Masked]:
-    """Tokenise the successes once a pass, a share of them retold with other numbers each time."""
-    share = bench.config.train.sft.renumber_share
+    """Tokenise the successes once a pass, a share of them retold with other values each time."""
+    share = bench.config.train.sft.retold_share
     rng = np.random.default_rng([bench.seed, 21])
+    words = words_returned(t.messages for t in bench.successes)
     told: list[list[Message]] = []
     for part in range(int(np.ceil(epochs))):
         count = int(min(1.0, epochs - part) * len(bench.successes))
         for index in rng.permutation(len(bench.successes))[:count]:
             messages = bench.successes[int(index)].messages
-            told.append(renumber(messages, rng) if rng.random() < share else messages)
+            told.append(retell(messages, rng, words) if rng.random() < share else messages)
     rows = tokenise([to_chat(m) for m in told], policy.tokenizer)
     context = bench.config.train.policy.context
     return [row for row in rows if len(row.input_ids) <= context]
