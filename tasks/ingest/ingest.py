@@ -113,11 +113,12 @@ def ingest(
     """
     warehouse = Warehouse(config.home)
     files = expand(paths)
-    account, refusals = Account(), []
+    account, refusals, done = Account(), [], 0
     for batch in batches(list(files)):
         known = known_sources(warehouse)
         parsed: dict[str, Parsed] = {}
         for path in batch:
+            done += 1
             try:
                 entry = parse_file(path, path.read_bytes(), known, night=night, format_name=format)
             except InputError as refusal:
@@ -131,7 +132,7 @@ def ingest(
             else:
                 account.watch(entry, known)
                 parsed[entry.source] = entry
-            report("ingest", list(files).index(path) + 1, len(files), path.name)
+            report("ingest", done, len(files), path.name)
         new = sort_new(warehouse, list(parsed.values()))
         commit_batch(warehouse, new, night=night, now=clock())
         for sorted_entry in new:
