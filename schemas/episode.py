@@ -18,7 +18,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """The id the log gave. Not unique in real logs: results are matched by position first."""
     name: str
     arguments: str
-    """JSON text exactly as meant for the tool; never a widened struct. Kept as it was if malformed."""
+    """JSON text as meant for the tool, never a widened struct; kept as it was if malformed."""
     malformed: bool = False
     """True when `arguments` is not a JSON object."""
 
@@ -42,7 +42,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """One logged run of the agent: who, when, what was said and done, and where it was read."""
 
     episode_id: str
-    """Digest of format, model or policy, scenario, trial and full messages: the same on every read."""
+    """Digest of format, model or policy, scenario, trial and messages: the same on every read."""
     format: str
     logged_id: str | None = None
     """The id the log itself gave (episode, trace or request id): what feedback events refer to."""

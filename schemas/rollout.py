@@ -8,7 +8,7 @@ from schemas.episode import Message
 
 
 class Rollout(msgspec.Struct, kw_only=True):
-    """One played episode. Token fields are empty for agents that have no tokens (the scripted one)."""
+    """One played episode; token fields are empty for agents without tokens (the scripted one)."""
 
     scenario_id: str
     attempt: int

@@ -18,7 +18,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime | None = None
     """UTC."""
     kind: str
-    """`thumbs`, `rating`, `correction`, `reask`, `export`, `complaint`, `escalation`, `outcome`, `score`."""
+    """`thumbs`, `rating`, `correction`, `reask`, `export`, `complaint`, `escalation`, `outcome` or
+    `score`."""
     value: float | None = None
     comment: str | None = None
     user_id: str | None = None
