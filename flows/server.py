@@ -12,8 +12,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from schemas.errors import FlywheelError
+from schemas.errors import FlywheelError, MissingStateError
 
 START_SECONDS = 180
 """Longest wait for a server; the first start creates its database."""
@@ -73,7 +74,7 @@ class Server:
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            if _answers(self.port):
+            if _answers(self.api):
                 return
             time.sleep(0.2)
         self.stop()
@@ -95,13 +96,26 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(home: Path) -> Iterator[Server | None]:
+def served(home: Path, *, own: bool = False) -> Iterator[Server | None]:
     """Give flows a server: the one that `PREFECT_API_URL` names, else one of our own meanwhile.
+
+    Args:
+        home: Home that holds the state of a server of our own.
+        own: Start one of our own whatever the environment names.
 
     Yields:
         The server to wait for, or None when there is one already.
+
+    Raises:
+        MissingStateError: The server that the environment names does not answer.
     """
-    if os.environ.get("PREFECT_API_URL"):
+    named = os.environ.get("PREFECT_API_URL")
+    if named and not own:
+        if not _answers(named):
+            raise MissingStateError(
+                f"PREFECT_API_URL = {named} does not answer.",
+                "Start that server (docs/operate.md), or unset PREFECT_API_URL.",
+            )
         for key, value in prefect_environment(home).items():
             os.environ.setdefault(key, value)
         yield None
@@ -121,12 +135,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
-    """Ask a server on this machine for its health."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def _answers(api: str) -> bool:
+    """Ask a server for its health."""
+    parts = urlsplit(api)
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=5)
     try:
-        connection.request("GET", "/api/health")
-        return connection.getresponse().status == 200
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        return connection.getresponse().status in (200, 401, 403)  # it may ask who we are
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -32,7 +32,7 @@ def demo(
         claim_home(session.config, nights)
         show.demo_opening(session.out, session.config, nights)
         finished = all(played(session.config, night) for night in nights_of(nights))
-        with nullcontext() if finished else served(session.config.home) as server:
+        with nullcontext() if finished else served(session.config.home, own=True) as server:
             from flows.demo import demo as run
 
             def on_night(summary: Any, entry: dict[str, Any]) -> None:

@@ -220,12 +220,13 @@ def night(console: Console, summary: Night, entry: dict[str, Any]) -> None:
 
 def demo_end(console: Console, result: dict[str, Any], commands: dict[str, str]) -> None:
     """Say what came of it, where to look, and what to try next."""
-    last = result["nights"][-1]["frozen"]
+    last = result["nights"][-1]
+    who = "the last champion" if last["champion_version"] else "whoever serves (no champion yet)"
     lines = []
-    for name, found in last.items():
+    for name, found in last["frozen"].items():
         low, high = found["ci95"]
         lines.append(
-            f"unseen {name:<12} [bold]{found['champion']:.1%}[/bold] solved by the last champion, "
+            f"unseen {name:<12} [bold]{found['champion']:.1%}[/bold] solved by {who}, "
             f"{found['logged_agent']:.1%} by the logged agent  [dim]({low:+.1%} to {high:+.1%}, "
             f"{found['n']} scenarios)[/dim]"
         )
