@@ -90,6 +90,13 @@ def register(
     return str(version.version)
 
 
+def version_of_key(config: FlywheelConfig, key: str) -> str | None:
+    """Find the version that was registered under a key; None when there is none."""
+    if not has_store(config):
+        return None
+    return _version_of_key(connect(config), config.promote.model_name, key)
+
+
 def alias_version(config: FlywheelConfig, alias: Alias) -> str | None:
     """Say which version an alias stands for; None when it stands for none."""
     if not has_store(config):

@@ -67,9 +67,9 @@ def promote(
             done: dict[str, Any] = json.loads(recorded.read_text())
             return done
     previous = evaluation["champion_version"]
+    _refuse_a_moved_champion(config, previous, registry.version_of_key(config, key))
     lineage = lineage_of(config, warehouse, night=night, train=train, evaluation=evaluation)
     version = _register(config, night, key, train, evaluation, gates, decision, reason, lineage)
-    _refuse_a_moved_champion(config, previous, version)
     registry.set_alias(config, "challenger", version)
     if decision == "promoted":
         registry.set_alias(config, "champion", version)
@@ -132,8 +132,15 @@ def _refuse_a_changed_candidate(train: dict[str, Any], evaluation: dict[str, Any
         )
 
 
-def _refuse_a_moved_champion(config: FlywheelConfig, previous: str | None, version: str) -> None:
+def _refuse_a_moved_champion(
+    config: FlywheelConfig, previous: str | None, version: str | None
+) -> None:
     """Stop when someone promoted or rolled back since the evaluation.
+
+    Args:
+        config: Where the registry is.
+        previous: Champion that was played.
+        version: What a promotion that was cut short registered for this decision, if it did.
 
     Raises:
         InvariantError: The alias stands for neither the evaluated champion nor this challenger.

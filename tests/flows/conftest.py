@@ -8,8 +8,10 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    storage = {PREFECT_LOCAL_STORAGE_PATH: str(tmp_path_factory.mktemp("storage"))}
+    with prefect_test_harness(server_startup_timeout=120), temporary_settings(storage):
         yield
