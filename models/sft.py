@@ -29,6 +29,13 @@ FEATURES = Features(
 )  # explicit: `from_list` would infer types from the first rows
 
 
+_CHECKPOINTING = next(  # transformers renamed it; TRL switches it on under either name
+    name
+    for name in ("activation_checkpointing", "gradient_checkpointing")
+    if hasattr(TrainingArguments, name)
+)
+
+
 class ProgressCallback(TrainerCallback):
     """Tells how many optimizer steps are done, and keeps what TRL logged."""
 
@@ -59,7 +66,7 @@ def trainer_arguments(folder: Path, device: str, seed: int) -> dict[str, Any]:
     """Give the settings every TRL trainer here shares: nothing is uploaded, nothing pickled."""
     return {
         "output_dir": str(folder), "report_to": "none", "save_strategy": "no", "seed": seed,
-        "use_cpu": device == "cpu", "bf16": False, "gradient_checkpointing": False,
+        "use_cpu": device == "cpu", "bf16": False, _CHECKPOINTING: False,
         "disable_tqdm": True, "dataloader_pin_memory": False, "logging_steps": 5,
         "max_grad_norm": 1.0,
     }  # fmt: skip
