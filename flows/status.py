@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.config import FlywheelConfig
+from schemas.tables import SCHEMAS
 from tasks.ledger import Ledger, nights
 from warehouse.tables import Warehouse
 
@@ -17,8 +18,7 @@ def status_of(config: FlywheelConfig) -> dict[str, Any]:
     """
     warehouse = Warehouse(config.home)
     versions = warehouse.versions() if config.home.exists() else {}
-    counts = warehouse.sql("table_rows").to_pylist() if versions else []
-    rows = {row["name"]: row["rows"] for row in counts}
+    rows = {name: warehouse.read(name, SCHEMAS[name].names[:1]).num_rows for name in versions}
     known = nights(config)
     champion, challenger = _aliases(config)
     return {
