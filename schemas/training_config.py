@@ -57,8 +57,8 @@ class SftConfig(Section):
     """Peak rate when the night starts from a champion."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
-    epochs: float = Field(1.0, gt=0)
-    """Passes over the successes."""
+    epochs: float = Field(2.4, gt=0)
+    """Passes over the successes on the first night; later nights take one."""
     batch_size: int = Field(8, ge=1)
     """Episodes a step."""
     retold_share: float = Field(0.7, ge=0, le=1)
@@ -89,9 +89,9 @@ class DpoConfig(Section):
 class GrpoConfig(Section):
     """Group-relative policy optimisation by play in the environment."""
 
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
     """Constant AdamW rate."""
-    steps: int = Field(24, ge=1)
+    steps: int = Field(30, ge=1)
     """Optimiser steps."""
     scenarios_per_step: int = Field(24, ge=1)
     """Fresh scenarios a step."""

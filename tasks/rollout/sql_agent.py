@@ -53,7 +53,7 @@ class SqlWorld:
         key = (tenant.name, sql)
         if key not in self._cache:
             if self._sandbox is None:
-                self._sandbox = Sandbox(memory_mb=4096)
+                self._sandbox = Sandbox()
             result = self._sandbox.query(self.database(tenant), sql)
             if result.error is not None:
                 self._cache[key] = f"Error: {_short_error(result.error)}"

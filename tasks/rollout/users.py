@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 RATES = {
-    "export": (0.62, 0.13),
-    "reask": (0.05, 0.42),
-    "complaint": (0.01, 0.20),
-    "thumbs_up": (0.10, 0.02),
-    "thumbs_down": (0.01, 0.08),
+    "export": (0.60, 0.24),
+    "reask": (0.08, 0.30),
+    "complaint": (0.02, 0.12),
+    "thumbs_up": (0.10, 0.04),
+    "thumbs_down": (0.02, 0.08),
     "verified": (0.05, 0.05),
 }
 """Signal -> chance after a right answer, chance after a wrong one."""
