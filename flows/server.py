@@ -121,9 +121,12 @@ def served(home: Path, *, own: bool = False) -> Iterator[Server | None]:
         yield None
         return
     server = Server(home)
+    # A terminated command must not leave its server behind: let `finally` run.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield server
     finally:
+        signal.signal(signal.SIGTERM, before)
         server.stop()
         os.environ.pop("PREFECT_API_URL", None)
 
