@@ -80,11 +80,15 @@ def train(
         ]
         results |= {r["name"]: r for r in run_all(orders, config.train.processes, progress)}
         base = base or results["sft"].get("policy")
+    return {**_choice(list(names), results), "start": start}
+
+
+def _choice(names: list[str], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Choose by validation play; those that failed stay in the account, with their reason."""
     good = {n: results[n] for n in names if "error" not in results[n]}
     if not good:
         first = next(iter(results.values()))
         raise TrainingError(f"No candidate could be trained: {first['error']}", first["next"])
-    chosen = max(good, key=lambda name: good[name]["validation"])
     failed = [
         {"name": n, "stages": [], "validation": None, "seconds": 0.0, "health": [r["error"]]}
         for n, r in results.items()
@@ -92,9 +96,8 @@ def train(
     ]
     return {
         "candidates": [*good.values(), *failed],
-        "chosen": chosen,
+        "chosen": max(good, key=lambda name: float(good[name]["validation"])),
         "policies": {name: result["policy"] for name, result in good.items()},
-        "start": start,
     }
 
 
