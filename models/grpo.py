@@ -48,7 +48,8 @@ class PlayedGrpoTrainer(GRPOTrainer):
         """Play the batch; the return value is what `GRPOTrainer._generate` returns."""
         model = cast(PreTrainedModel, self.model)
         environments, size = cast(list[Any], self.environments), cast(int, self.num_generations)
-        player = Player(model, self._tokenizer, self.sampling, self.state.global_step + 1)
+        seed = self.args.seed * 100_003 + self.state.global_step + 1  # no step shares another's
+        player = Player(model, self._tokenizer, self.sampling, seed)
         rollouts = player.play(environments, prompts)
         mode = "train" if model.training else "eval"
         rewards = [r.reward for r in rollouts]

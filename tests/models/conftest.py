@@ -1,9 +1,7 @@
 """A toy shop with tools, conversations about it, and a tiny policy that knows them by heart."""
 
-import copy
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,9 +143,9 @@ def learnt(
 
 
 @pytest.fixture
-def parrot(learnt: tuple[Any, list[dict[str, float]]], tmp_path: Path) -> Any:
-    """A policy of the test's own that knows the shop's conversations."""
-    from models.policy import LoadedPolicy
-
-    policy, _ = learnt
-    return LoadedPolicy(copy.deepcopy(policy.model), policy.tokenizer, "")
+def parrot(learnt: tuple[Any, list[dict[str, float]]], new: New) -> Any:
+    """Make a policy of the test's own that knows the shop's conversations."""
+    policy = new()
+    # Not a deep copy: trainers wrap `forward`, and a copied wrapper runs the original.
+    policy.model.load_state_dict(learnt[0].model.state_dict())
+    return policy

@@ -36,10 +36,13 @@ def test_a_conversation_renders_to_the_text_worked_out_by_hand() -> None:
         Message(role="assistant", content="It is 3."),
     ]
     assert render([to_chat(messages)], TEMPLATE) == [
-        "<|user|>how many?<|end|>"
-        '<|assistant|><tool_call>{"name": "count", "arguments": {"of": "tea"}}</tool_call><|end|>'
-        "<|tool|>3<|end|>"
-        "<|assistant|>It is 3.<|end|>"
+        (
+            "<|user|>how many?<|end|>"
+            '<|assistant|><tool_call>{"name": "count", "arguments": {"of": "tea"}}</tool_call>'
+            "<|end|>"
+            "<|tool|>3<|end|>"
+            "<|assistant|>It is 3.<|end|>"
+        )
     ]
 
 
