@@ -111,13 +111,14 @@ def _of_tenant(tenant: str) -> list[Specification]:
 
 
 def _answerable(specs: list[Specification], tenant: Tenant, seed: int) -> list[Specification]:
-    """Keep the questions whose every filter matches at least one row: no answer is empty."""
+    """Keep the questions with one true answer: rows that match, and no tie for the top."""
     rows = table_rows(tenant, seed).to_pydict()
     area = np.array(rows[tenant.area])
     product = np.array(rows[tenant.product])
+    values = {"money": np.array(rows[tenant.money]), "units": np.array(rows[tenant.units])}
     age = np.array([(tenant.today - day).days for day in rows[tenant.day]])
 
-    def matches(spec: Specification) -> bool:
+    def answerable(spec: Specification) -> bool:
         fits = np.ones(len(age), dtype=bool)
         if spec.area:
             fits &= area == spec.area
@@ -125,9 +126,13 @@ def _answerable(specs: list[Specification], tenant: Tenant, seed: int) -> list[S
             fits &= product == spec.product
         if spec.days:
             fits &= age < spec.days
-        return bool(fits.any())
+        if spec.kind != "top" or not fits.any():
+            return bool(fits.any())
+        ranked = (product if spec.by == "product" else area)[fits]
+        sums = [values[spec.measure][fits][ranked == one].sum() for one in np.unique(ranked)]
+        return sums.count(max(sums)) == 1
 
-    return [s for s in specs if matches(s)]
+    return [s for s in specs if answerable(s)]
 
 
 @lru_cache(maxsize=4)

@@ -179,9 +179,9 @@ class SqlAgent:
             return "Error: expression too long"
         try:
             value = round(_arithmetic(ast.parse(expression.strip(), mode="eval").body), 1)
+            return str(int(value)) if value == int(value) else str(value)
         except (ValueError, SyntaxError, ZeroDivisionError, OverflowError, RecursionError):
             return "Error: bad expression"
-        return str(int(value)) if value == int(value) else str(value)
 
     def get_reward(self) -> float | None:
         """Verify the final answer against the gold query.
