@@ -139,16 +139,17 @@ def run_worker(given: Order, progress: Progress) -> dict[str, Any]:
         "TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     }  # fmt: skip
-    with (folder / "worker.log").open("w") as log:
-        process = subprocess.Popen(
+    with (
+        (folder / "worker.log").open("w") as log,
+        subprocess.Popen(
             [sys.executable, "-m", "tasks.train.worker", str(order_file)],
             cwd=Path(__file__).parents[2], env=environment, stdout=subprocess.PIPE, stderr=log,
             text=True,
-        )  # fmt: skip
+        ) as process,
+    ):  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
             _relay(given.candidate, line, progress)
-        process.wait()
     if not result_file.exists():
         tail = (folder / "worker.log").read_text().strip().splitlines()[-1:]
         return {
