@@ -1,0 +1,148 @@
+"""What candidates learn from: the best of a policy's own play, and pairs of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.config import FlywheelConfig
+from schemas.dataset import Pair, Trajectory
+from schemas.episode import Message, ToolCall
+from schemas.errors import TrainingError
+from schemas.rollout import Rollout
+from schemas.training_config import SftConfig, TinyPolicy, TrainConfig
+
+
+def rollout(scenario: str, tokens: list[int], reward: float | None, **how: Any) -> Rollout:
+    """Make a rollout whose agent says every token but the tool's 99."""
+    return Rollout(
+        scenario_id=scenario, attempt=0, messages=[], reward=reward, turns=1, tool_calls=1,
+        tool_errors=how.pop("errors", 0), prompt_ids=[1, 2], completion_ids=tokens,
+        agent_mask=[int(t != 99) for t in tokens], **how,
+    )  # fmt: skip
+
+
+def bench(tmp_path: Path, *, start: str | None = None, **train: Any) -> Any:
+    from tasks.train.candidates import Bench
+
+    context = train.pop("context", 256)
+    tiny = TinyPolicy(hidden_size=16, layers=1, heads=1, vocabulary=320, context=context)
+    config = FlywheelConfig(home=tmp_path, train=TrainConfig(policy=tiny, **train))
+    call = ToolCall(name="run_sql", arguments='{"query": "SELECT 1"}')
+    told = [
+        Trajectory(
+            build="b", use="sft", episode_id=str(i), desirable=True, weight=1.0, total=1.0,
+            messages=[
+                Message(role="user", content="how many orders?"),
+                Message(role="assistant", tool_calls=[call]),
+                Message(role="tool", content="41"),
+                Message(role="assistant", content="It is 41."),
+            ],
+        )
+        for i in range(10)
+    ]  # fmt: skip
+    return Bench(
+        config=config, world=None, successes=told, pairs=[], start=start, seed=0, folder=tmp_path,
+        progress=lambda stage, done, total: None,
+    )  # fmt: skip
+
+
+def test_the_shortest_distinct_clean_successes_are_kept() -> None:
+    from tasks.train.candidates import _best
+
+    played = [
+        rollout("a", [5, 6, 7, 8], 1.0),
+        rollout("a", [5, 6], 1.0, errors=1),  # shorter, but it met an error
+        rollout("a", [5, 6, 7], 1.0),
+        rollout("a", [5, 6, 7], 1.0),  # the same again
+        rollout("a", [5], 0.0),
+        rollout("a", [6], 1.0, truncated=True),
+        rollout("a", [7], 1.0, malformed=True),
+        rollout("a", [8], None),
+        rollout("b", [9], 0.0),
+    ]
+    assert [row.input_ids for row in _best(played, 2)] == [[1, 2, 5, 6, 7], [1, 2, 5, 6, 7, 8]]
+
+
+def test_what_is_kept_of_play_has_the_agents_tokens_alone_under_the_mask() -> None:
+    from tasks.train.candidates import _best
+
+    (row,) = _best([rollout("a", [5, 99, 6], 1.0)], 1)
+    assert row.agent_mask == [0, 0, 1, 0, 1]  # a prompt of two, then 5, the tool's 99, 6
+
+
+def test_played_pairs_stand_within_one_scenario_two_at_most() -> None:
+    from tasks.train.candidates import _pairs_of_play
+
+    played = [
+        rollout("a", [5, 6, 7], 1.0),
+        rollout("a", [5, 8], 0.0),
+        rollout("a", [5, 6], 1.0),
+        rollout("a", [9], 0.0),
+        rollout("a", [5, 6, 7, 8], 1.0),
+        rollout("a", [4], 0.0),
+        rollout("b", [5], 1.0),  # no failure to set against
+        rollout("c", [5], 0.0),  # no success
+        rollout("d", [5], None),  # no verdict
+    ]
+    pairs = [(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in _pairs_of_play(played)]
+    # The shortest successes first, each with the next failure; they part after the 5, or at once.
+    assert pairs == [([1, 2, 5], [6], [8]), ([1, 2], [5, 6, 7], [9])]
+
+
+@pytest.mark.parametrize("name", ["dpo", "grpo", "rejection"])
+def test_only_imitation_can_begin_from_nothing(tmp_path: Path, name: str) -> None:
+    from tasks.train.candidates import CANDIDATES
+
+    with pytest.raises(TrainingError, match="needs a policy to start from"):
+        CANDIDATES[name](bench(tmp_path))
+
+
+@pytest.mark.parametrize(("epochs", "rows"), [(1.0, 10), (2.0, 20), (2.5, 25), (0.5, 5)])
+def test_passes_over_the_successes_may_be_parts(tmp_path: Path, epochs: float, rows: int) -> None:
+    from tasks.train.candidates import _base, _imitation_rows
+
+    made = bench(tmp_path)
+    assert len(_imitation_rows(made, _base(made), epochs)) == rows
+
+
+def test_a_share_of_the_episodes_is_retold(tmp_path: Path) -> None:
+    from tasks.train.candidates import _base, _imitation_rows
+
+    for share, fewest, most in ((0.0, 1, 1), (1.0, 5, 10)):
+        made = bench(tmp_path, sft=SftConfig(retold_share=share))
+        rows = _imitation_rows(made, _base(made), 1.0)
+        # All ten episodes are the same until they are retold.
+        assert fewest <= len({tuple(r.input_ids) for r in rows}) <= most
+
+
+def test_episodes_longer_than_the_context_are_left_out(tmp_path: Path) -> None:
+    from tasks.train.candidates import _base, _imitation_rows
+
+    made = bench(tmp_path, context=64)
+    long = Message(role="user", content="1234567890 " * 10)
+    first = made.successes[0]
+    made.successes[0] = Trajectory(
+        build="b", use="sft", episode_id="long", desirable=True, weight=1.0, total=1.0,
+        messages=[long, *first.messages[1:]],
+    )  # fmt: skip
+    assert len(_imitation_rows(made, _base(made), 1.0)) == 9
+
+
+def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
+    from tasks.train.candidates import _base, _tokenised_pair
+
+    made = bench(tmp_path)
+    policy = _base(made)
+    messages = made.successes[0].messages
+    pair = Pair(
+        build="b", pair_id="p", kind="episode", prompt=messages[:3], chosen=messages[3:],
+        rejected=[Message(role="assistant", content="It is 42.")], chosen_episode="1",
+        rejected_episode="2", margin=1.0, confidence=1.0,
+    )  # fmt: skip
+    found = _tokenised_pair(pair, policy)
+    assert found is not None
+    assert policy.tokenizer.decode(found.prompt_ids).endswith("<|assistant|>It is 4")
+    assert policy.tokenizer.decode(found.chosen_ids) == "1.<|end|>"
+    assert policy.tokenizer.decode(found.rejected_ids) == "2.<|end|>"
+    assert set(found.chosen_mask) == set(found.rejected_mask) == {1}
