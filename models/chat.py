@@ -80,6 +80,11 @@ def to_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return chat
 
 
+def renders(messages: Sequence[Message]) -> bool:
+    """Tell whether `to_chat` can render messages: every call's arguments are an object."""
+    return not any(call.malformed for message in messages for call in message.tool_calls)
+
+
 def _object(call: ToolCall) -> dict[str, Any]:
     arguments = json.loads(call.arguments or "{}")
     if not isinstance(arguments, dict):

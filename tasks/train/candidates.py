@@ -63,7 +63,7 @@ class Trained(msgspec.Struct):
 def sft(bench: Bench) -> Trained:
     """Imitate the night's successes; on the first night from a random start or a hub model."""
     recipe = bench.config.train.sft
-    policy = load_policy(bench.start) if bench.start else _base(bench)
+    policy = _start(bench) if bench.start else _base(bench)
     fresh = bench.start is None
     rows = _imitation_rows(bench, policy, recipe.epochs if fresh else 1.0)
     history = train_sft(
@@ -79,7 +79,7 @@ def sft(bench: Bench) -> Trained:
 def dpo(bench: Bench) -> Trained:
     """Prefer what worked: pairs from the logs, and from the policy's own play."""
     recipe = bench.config.train.dpo
-    policy = load_policy(_start(bench))
+    policy = _start(bench)
     logged = [pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None]
     played = _pairs_of_play(_explore(bench, policy, recipe.scenarios, recipe.generations, 31))
     pairs = [*played, *logged][: recipe.max_pairs]
@@ -98,7 +98,7 @@ def dpo(bench: Bench) -> Trained:
 def grpo(bench: Bench) -> Trained:
     """Reinforce what works better than its group, by play in the environment."""
     recipe = bench.config.train.grpo
-    policy = load_policy(_start(bench))
+    policy = _start(bench)
     scenarios = draw(
         bench.config, "train", recipe.steps * recipe.scenarios_per_step, bench.seed + 41
     )
@@ -120,7 +120,7 @@ def rejection(bench: Bench) -> Trained:
     Source: RAFT, Dong et al. 2023, https://arxiv.org/abs/2304.06767.
     """
     recipe = bench.config.train.rejection
-    policy = load_policy(_start(bench))
+    policy = _start(bench)
     stages: list[dict[str, Any]] = []
     history: History = []
     for number in range(recipe.rounds):
@@ -144,12 +144,14 @@ CANDIDATES: dict[str, Callable[[Bench], Trained]] = {
 }  # fmt: skip
 
 
-def _start(bench: Bench) -> str:
+def _start(bench: Bench) -> LoadedPolicy:
     if bench.start is None:
         raise TrainingError(
             "This candidate needs a policy to start from.", "Let sft be the first candidate."
         )
-    return bench.start
+    made = bench.config.train.policy
+    dtype = "float32" if isinstance(made, TinyPolicy) else made.dtype
+    return load_policy(bench.start, bench.config.train.device, dtype)
 
 
 def _base(bench: Bench) -> LoadedPolicy:
@@ -159,7 +161,9 @@ def _base(bench: Bench) -> LoadedPolicy:
         return load_policy(made.model, bench.config.train.device, made.dtype)
     texts = render([to_chat(t.messages) for t in bench.successes], TEMPLATE)
     tokenizer = train_tokenizer(texts, made.vocabulary)
-    return LoadedPolicy(new_policy(made, tokenizer, bench.seed), tokenizer, "")
+    model = new_policy(made, tokenizer, bench.seed)
+    model.to(bench.config.train.device)  # type: ignore[arg-type] # its decorator hides the signature
+    return LoadedPolicy(model, tokenizer, "")
 
 
 def _imitation_rows(bench: Bench, policy: LoadedPolicy, epochs: float) -> list[Masked]:

@@ -44,6 +44,7 @@ def work(order: Order) -> dict[str, Any]:
     Returns:
         The result, as it stands in `result.json`.
     """
+    from models.chat import renders
     from models.policy import save_policy, use_threads
     from tasks.train.candidates import CANDIDATES, Bench
     from tasks.train.monitors import health
@@ -56,8 +57,16 @@ def work(order: Order) -> dict[str, Any]:
     try:
         bench = Bench(
             config=config, world=world,
-            successes=_rows(config, "trajectories", order.build, Trajectory, use="sft"),
-            pairs=_rows(config, "pairs", order.build, Pair),
+            successes=[
+                t
+                for t in _rows(config, "trajectories", order.build, Trajectory, use="sft")
+                if renders(t.messages)
+            ],
+            pairs=[
+                p
+                for p in _rows(config, "pairs", order.build, Pair)
+                if renders([*p.prompt, *p.chosen, *p.rejected])
+            ],
             start=order.start, seed=order.seed, folder=folder / "trainer", progress=_tell,
         )  # fmt: skip
         trained = CANDIDATES[order.candidate](bench)

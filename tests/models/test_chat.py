@@ -11,7 +11,7 @@ from trl.chat_template_utils import (
     supports_tool_calling,
 )
 
-from models.chat import TEMPLATE, parse_turn, to_chat
+from models.chat import TEMPLATE, parse_turn, renders, to_chat
 from models.tokenizer import render
 from schemas.episode import Message, ToolCall
 
@@ -51,6 +51,13 @@ def test_arguments_that_are_no_object_cannot_be_rendered(arguments: str) -> None
     call = ToolCall(name="count", arguments=arguments)
     with pytest.raises(ValueError):
         to_chat([Message(role="assistant", tool_calls=[call])])
+
+
+def test_only_messages_whose_calls_are_well_formed_render() -> None:
+    good = Message(role="assistant", tool_calls=[ToolCall(name="count", arguments="{}")])
+    bad = ToolCall(name="count", arguments="{not json", malformed=True)
+    assert renders([good])
+    assert not renders([good, Message(role="assistant", tool_calls=[bad])])
 
 
 def test_plain_text_is_an_answer() -> None:

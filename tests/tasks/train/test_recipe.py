@@ -18,6 +18,7 @@ from tasks.label.label import label
 from tasks.rollout.traffic import write_night
 from tasks.train.recipe import order, run_all, train
 from tasks.train.worker import RESULT
+from warehouse.tables import Warehouse
 
 NIGHT = "2026-06-02"
 TINY = TrainConfig(
@@ -33,6 +34,26 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Say nothing."""
 
 
+def add_malformed_calls(logs: Path) -> None:
+    """Log successes again with a first call that is no JSON: training must do without them."""
+    lines = (logs / "episodes.jsonl").read_text().splitlines()
+    with (
+        (logs / "episodes.jsonl").open("a") as episodes,
+        (logs / "feedback.jsonl").open("a") as told,
+    ):
+        for line in lines[:5]:
+            record = json.loads(line)
+            record["id"] += "-malformed"
+            record["session_id"] += "-malformed"
+            record["messages"][1]["tool_calls"][0]["function"]["arguments"] = "{no json"
+            episodes.write(json.dumps(record) + "\n")
+            event = {
+                "episode_id": record["id"], "session_id": record["session_id"], "kind": "outcome",
+                "value": 1, "source": "verifier", "timestamp": record["timestamp"],
+            }  # fmt: skip
+            told.write(json.dumps(event) + "\n")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[FlywheelConfig, str]:
     """A home with some sixty scripted episodes and a build of them."""
@@ -45,6 +66,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[FlywheelConfig, str
         return datetime(2026, 6, 2, 1, tzinfo=UTC)
 
     write_night(config, night=NIGHT, champion=None, out=logs, clock=clock)
+    add_malformed_calls(logs)
     paths = [str(logs / "episodes.jsonl"), str(logs / "feedback.jsonl")]
     ingest(config, paths, night=NIGHT, clock=clock)
     label(config, night=NIGHT, clock=clock)
@@ -103,6 +125,17 @@ def test_the_first_night_imitates_from_a_random_start(first: dict[str, Any]) -> 
     policy = Path(first["policies"]["sft"])
     assert (policy / "model.safetensors").exists()
     assert (policy / "tokenizer.json").exists()
+
+
+def test_the_build_holds_malformed_calls_that_training_did_without(
+    built: tuple[FlywheelConfig, str], first: dict[str, Any]
+) -> None:
+    config, digest = built
+    where = {"build": digest, "use": "sft"}
+    rows = Warehouse(config.home).read("trajectories", where=where).to_pylist()
+    malformed = sum("{no json" in str(row["messages"]) for row in rows)
+    assert malformed > 0
+    assert first["candidates"][0]["stages"][0]["episodes"] == len(rows) - malformed
 
 
 def test_a_later_night_has_a_result_of_each_candidate(later: Later) -> None:
