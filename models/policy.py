@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -47,8 +49,30 @@ def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32")
     return LoadedPolicy(model, tokenizer, str(folder))
 
 
+def add_adapter(policy: LoadedPolicy, rank: int) -> LoadedPolicy:
+    """Put a LoRA adapter on every linear layer, and leave the weights beneath it as they are.
+
+    Args:
+        policy: Its model is wrapped; only the adapter trains from here on.
+        rank: Rank of the adapter; its scale is 2, whatever the rank.
+
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685.
+    """
+    settings = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    policy.model = cast(PreTrainedModel, get_peft_model(policy.model, settings))
+    return policy
+
+
 def save_policy(policy: LoadedPolicy, folder: Path) -> Path:
-    """Save weights (safetensors), configuration, tokenizer and template into a folder."""
+    """Save weights (safetensors), configuration, tokenizer and template into a folder.
+
+    An adapter is merged into the weights first: what is saved can be served and trained further
+    by anything that loads a model.
+    """
+    if isinstance(policy.model, PeftModel):
+        policy.model = cast(PreTrainedModel, policy.model.merge_and_unload())
     policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     policy.folder = str(folder)

@@ -14,7 +14,7 @@ class Section(BaseModel):
 
 
 class TinyPolicy(Section):
-    """A small Llama trained from a random start, with a tokenizer trained on the night's logs."""
+    """A small Qwen3 trained from a random start, with a tokenizer trained on the night's logs."""
 
     kind: Literal["tiny"] = "tiny"
     """Which policy: `tiny` or `hub`."""
@@ -36,9 +36,9 @@ class HubPolicy(Section):
     kind: Literal["hub"] = "hub"
     """Which policy: `tiny` or `hub`."""
     model: str
-    """Hub id, local path, or `models:/name@alias` of an MLflow registry."""
+    """Hub id or local path."""
     lora_rank: int | None = Field(16, ge=1)
-    """Rank of the LoRA adapter; None trains all weights."""
+    """Rank of the LoRA adapter, merged when it is trained; None trains all weights."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Precision of the weights."""
     context: int = Field(4096, ge=64)
@@ -57,12 +57,12 @@ class SftConfig(Section):
     """Peak rate when the night starts from a champion."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
-    epochs: float = Field(2.4, gt=0)
+    epochs: float = Field(1.7, gt=0)
     """Passes over the successes on the first night; later nights take one."""
     batch_size: int = Field(8, ge=1)
     """Episodes a step."""
-    retold_share: float = Field(0.7, ge=0, le=1)
-    """Share of episodes retold with other values in each pass (`tasks/train/augment.py`); 0 for none."""
+    retold_share: float = Field(0.95, ge=0, le=1)
+    """Share of episodes retold with other values in each pass; 0 for none."""
 
 
 class DpoConfig(Section):
@@ -89,9 +89,9 @@ class DpoConfig(Section):
 class GrpoConfig(Section):
     """Group-relative policy optimisation by play in the environment."""
 
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(4e-4, gt=0)
     """Constant AdamW rate."""
-    steps: int = Field(30, ge=1)
+    steps: int = Field(24, ge=1)
     """Optimiser steps."""
     scenarios_per_step: int = Field(24, ge=1)
     """Fresh scenarios a step."""
@@ -122,8 +122,10 @@ class RejectionConfig(Section):
     """Shortest distinct clean successes kept a scenario."""
     epochs: float = Field(2.0, gt=0)
     """Passes over what was kept."""
-    learning_rate: float = Field(3e-4, gt=0)
-    """Peak rate."""
+    retold_share: float = Field(0.7, ge=0, le=1)
+    """Share of the kept episodes retold with other values in each pass; 0 for none."""
+    learning_rate: float = Field(6e-4, gt=0)
+    """Peak rate; the optimizer is that of `sft`."""
 
 
 class TrainConfig(Section):

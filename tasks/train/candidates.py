@@ -14,13 +14,13 @@ import numpy as np
 from models.chat import TEMPLATE, to_chat
 from models.grpo import train_grpo
 from models.masks import Masked, tokenise
-from models.policy import LoadedPolicy, load_policy
+from models.policy import LoadedPolicy, add_adapter, load_policy
 from models.preference import MaskedPair, masked_pair, train_dpo
 from models.sft import train_sft
 from models.tiny import new_policy
 from models.tokenizer import render, train_tokenizer
 from schemas.config import FlywheelConfig
-from schemas.dataset import Pair, Trajectory
+from schemas.dataset import Pair, Scenario, Trajectory
 from schemas.episode import Message
 from schemas.errors import TrainingError
 from schemas.rollout import Rollout
@@ -65,7 +65,10 @@ def sft(bench: Bench) -> Trained:
     recipe = bench.config.train.sft
     policy = _start(bench) if bench.start else _base(bench)
     fresh = bench.start is None
-    rows = _imitation_rows(bench, policy, recipe.epochs if fresh else 1.0)
+    rows = _passes(
+        bench, policy, [t.messages for t in bench.successes],
+        epochs=recipe.epochs if fresh else 1.0, retold_share=recipe.retold_share,
+    )  # fmt: skip
     history = train_sft(
         policy, rows, folder=bench.folder,
         learning_rate=recipe.learning_rate if fresh else recipe.refresh_learning_rate,
@@ -81,7 +84,8 @@ def dpo(bench: Bench) -> Trained:
     recipe = bench.config.train.dpo
     policy = _start(bench)
     logged = [pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None]
-    played = _pairs_of_play(_explore(bench, policy, recipe.scenarios, recipe.generations, 31))
+    explored = _explore(bench, policy, recipe.scenarios, recipe.generations, 31)
+    played = _pairs_of_play([rollout for _, rollout in explored])
     pairs = [*played, *logged][: recipe.max_pairs]
     if not pairs:
         raise TrainingError(
@@ -130,10 +134,12 @@ def rejection(bench: Bench) -> Trained:
             raise TrainingError(
                 "No played episode succeeded.", "Start from a better policy, or add SFT data."
             )
+        rows = _passes(bench, policy, kept, epochs=recipe.epochs, retold_share=recipe.retold_share)
         history += train_sft(
-            policy, kept, folder=bench.folder, learning_rate=recipe.learning_rate,
-            epochs=recipe.epochs, batch_size=bench.config.train.sft.batch_size,
-            optimizer="adamw", seed=bench.seed + number, progress=_told(bench, "rejection"),
+            policy, rows, folder=bench.folder, learning_rate=recipe.learning_rate, epochs=1.0,
+            batch_size=bench.config.train.sft.batch_size,
+            optimizer=bench.config.train.sft.optimizer, seed=bench.seed + number,
+            progress=_told(bench, "rejection"),
         )  # fmt: skip
         stages.append({"name": "rejection", "played": len(played), "kept": len(kept)})
     return Trained(policy, stages, history)
@@ -149,16 +155,23 @@ def _start(bench: Bench) -> LoadedPolicy:
         raise TrainingError(
             "This candidate needs a policy to start from.", "Let sft be the first candidate."
         )
+    return _loaded(bench, bench.start)
+
+
+def _loaded(bench: Bench, source: str) -> LoadedPolicy:
+    """Load a policy to be trained, with a fresh adapter where the configuration asks for one."""
     made = bench.config.train.policy
-    dtype = "float32" if isinstance(made, TinyPolicy) else made.dtype
-    return load_policy(bench.start, bench.config.train.device, dtype)
+    if isinstance(made, TinyPolicy):
+        return load_policy(source, bench.config.train.device)
+    policy = load_policy(source, bench.config.train.device, made.dtype)
+    return policy if made.lora_rank is None else add_adapter(policy, made.lora_rank)
 
 
 def _base(bench: Bench) -> LoadedPolicy:
     """Make the first night's start: a hub model, or a tiny policy that knows the logs' words."""
     made = bench.config.train.policy
     if not isinstance(made, TinyPolicy):
-        return load_policy(made.model, bench.config.train.device, made.dtype)
+        return _loaded(bench, made.model)
     texts = render([to_chat(t.messages) for t in bench.successes], TEMPLATE)
     tokenizer = train_tokenizer(texts, made.vocabulary)
     model = new_policy(made, tokenizer, bench.seed)
@@ -166,17 +179,19 @@ def _base(bench: Bench) -> LoadedPolicy:
     return LoadedPolicy(model, tokenizer, "")
 
 
-def _imitation_rows(bench: Bench, policy: LoadedPolicy, epochs: float) -> list[Masked]:
-    """Tokenise the successes once a pass, a share of them retold with other values each time."""
-    share = bench.config.train.sft.retold_share
+def _passes(
+    bench: Bench, policy: LoadedPolicy, episodes: Sequence[list[Message]], *, epochs: float,
+    retold_share: float,
+) -> list[Masked]:  # fmt: skip
+    """Tokenise episodes once a pass, a share of them retold with other values each time."""
     rng = np.random.default_rng([bench.seed, 21])
-    words = words_returned(t.messages for t in bench.successes)
+    words = words_returned(episodes)
     told: list[list[Message]] = []
     for part in range(int(np.ceil(epochs))):
-        count = int(min(1.0, epochs - part) * len(bench.successes))
-        for index in rng.permutation(len(bench.successes))[:count]:
-            messages = bench.successes[int(index)].messages
-            told.append(retell(messages, rng, words) if rng.random() < share else messages)
+        count = round(min(1.0, epochs - part) * len(episodes))
+        for index in rng.permutation(len(episodes))[:count]:
+            messages = episodes[int(index)]
+            told.append(retell(messages, rng, words) if rng.random() < retold_share else messages)
     rows = tokenise([to_chat(m) for m in told], policy.tokenizer)
     context = bench.config.train.policy.context
     return [row for row in rows if len(row.input_ids) <= context]
@@ -190,23 +205,17 @@ def _tokenised_pair(pair: Pair, policy: LoadedPolicy) -> MaskedPair | None:
 
 def _explore(
     bench: Bench, policy: LoadedPolicy, scenarios: int, generations: int, salt: int
-) -> list[Rollout]:
+) -> list[tuple[Scenario, Rollout]]:
     """Play fresh training scenarios several times each."""
     if scenarios == 0:
         return []
     drawn = draw(bench.config, "train", scenarios, bench.seed + salt)
-    return play_loaded(
+    rollouts = play_loaded(
         bench.config, bench.world, policy, drawn, samples=generations, temperature=1.0,
         seed=bench.seed + salt,
         progress=lambda stage, done, total, note="": bench.progress("play", done, total),  # noqa: ARG005 - Progress
     )  # fmt: skip
-
-
-def _by_scenario(rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
-    groups: dict[str, list[Rollout]] = defaultdict(list)
-    for rollout in rollouts:
-        groups[rollout.scenario_id].append(rollout)
-    return list(groups.values())
+    return list(zip([s for s in drawn for _ in range(generations)], rollouts, strict=True))
 
 
 def _masked(rollout: Rollout) -> Masked:
@@ -220,20 +229,31 @@ def _clean(rollout: Rollout) -> bool:
     return rollout.reward == 1.0 and not rollout.truncated and not rollout.malformed
 
 
-def _best(rollouts: Sequence[Rollout], keep: int) -> list[Masked]:
-    """Keep the shortest distinct clean successes of each scenario."""
+def _best(played: Sequence[tuple[Scenario, Rollout]], keep: int) -> list[list[Message]]:
+    """Keep the shortest distinct clean successes of each scenario, as whole conversations."""
+    groups: dict[str, dict[tuple[int, ...], tuple[Scenario, Rollout]]] = defaultdict(dict)
+    for scenario, rollout in played:
+        if _clean(rollout):
+            groups[scenario.scenario_id][tuple(rollout.completion_ids)] = (scenario, rollout)
     kept = []
-    for group in _by_scenario(rollouts):
-        distinct = {tuple(r.completion_ids): r for r in group if _clean(r)}
-        shortest = sorted(distinct.values(), key=lambda r: (r.tool_errors, len(r.completion_ids)))
-        kept += [_masked(r) for r in shortest[:keep]]
+    for distinct in groups.values():
+        shortest = sorted(
+            distinct.values(), key=lambda one: (one[1].tool_errors, len(one[1].completion_ids))
+        )
+        kept += [
+            [Message(role="user", content=scenario.question), *rollout.messages]
+            for scenario, rollout in shortest[:keep]
+        ]
     return kept
 
 
 def _pairs_of_play(rollouts: Sequence[Rollout]) -> list[MaskedPair]:
-    """Pair the shortest clean success of each scenario with a failure, two pairs at most."""
+    """Pair the shortest clean successes of each scenario with failures, two pairs at most."""
+    groups: dict[str, list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        groups[rollout.scenario_id].append(rollout)
     pairs = []
-    for group in _by_scenario(rollouts):
+    for group in groups.values():
         won = sorted((r for r in group if _clean(r)), key=lambda r: len(r.completion_ids))
         lost = [r for r in group if r.reward == 0.0]
         for chosen, rejected in zip(won[:2], lost[:2], strict=False):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.policy import load_policy, save_policy, use_threads, weights_digest
+from models.policy import add_adapter, load_policy, save_policy, use_threads, weights_digest
 from schemas.errors import MissingStateError
 
 
@@ -61,3 +61,28 @@ def test_threads_can_be_limited() -> None:
         assert torch.get_num_threads() == 1
     finally:
         use_threads(before)
+
+
+# peft reads transformers' old name of the setting
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_an_adapter_changes_nothing_until_trained_and_is_merged_when_saved(
+    new: Any, tmp_path: Path
+) -> None:
+    saved = save_policy(new(seed=3), tmp_path / "base")
+    ids = torch.tensor([[3, 5, 8]])
+    plain = load_policy(saved).model.eval()(ids).logits
+    adapted = add_adapter(load_policy(saved), rank=2)
+    assert torch.equal(adapted.model.eval()(ids).logits, plain)
+    trainable = [name for name, p in adapted.model.named_parameters() if p.requires_grad]
+    assert trainable
+    assert all("lora" in name for name in trainable)
+
+    with torch.no_grad():
+        for name, weight in adapted.model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(0.1)
+    moved = adapted.model(ids).logits
+    assert not torch.allclose(moved, plain, atol=1e-4)
+    merged = load_policy(save_policy(adapted, tmp_path / "merged")).model.eval()
+    assert torch.allclose(merged(ids).logits, moved, atol=1e-5)
+    assert not any("lora" in name for name, _ in merged.named_parameters())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.config import FlywheelConfig
-from schemas.dataset import Pair, Trajectory
+from schemas.dataset import Pair, Scenario, Trajectory
 from schemas.episode import Message, ToolCall
 from schemas.errors import TrainingError
 from schemas.rollout import Rollout
@@ -47,10 +47,25 @@ def bench(tmp_path: Path, *, start: str | None = None, **train: Any) -> Any:
     )  # fmt: skip
 
 
-def test_the_shortest_distinct_clean_successes_are_kept() -> None:
+def passes(made: Any, epochs: float) -> list[Any]:
+    from tasks.train.candidates import _base, _passes
+
+    told = [t.messages for t in made.successes]
+    share = made.config.train.sft.retold_share
+    return _passes(made, _base(made), told, epochs=epochs, retold_share=share)
+
+
+def question(name: str) -> Scenario:
+    return Scenario(
+        scenario_id=name, split="train", slice="count", specification=name, composition=name,
+        question=f"how many {name}?", environment="sql_agent", row="{}",
+    )  # fmt: skip
+
+
+def test_the_shortest_distinct_clean_successes_are_kept_with_their_question() -> None:
     from tasks.train.candidates import _best
 
-    played = [
+    rollouts = [
         rollout("a", [5, 6, 7, 8], 1.0),
         rollout("a", [5, 6], 1.0, errors=1),  # shorter, but it met an error
         rollout("a", [5, 6, 7], 1.0),
@@ -61,14 +76,11 @@ def test_the_shortest_distinct_clean_successes_are_kept() -> None:
         rollout("a", [8], None),
         rollout("b", [9], 0.0),
     ]
-    assert [row.input_ids for row in _best(played, 2)] == [[1, 2, 5, 6, 7], [1, 2, 5, 6, 7, 8]]
-
-
-def test_what_is_kept_of_play_has_the_agents_tokens_alone_under_the_mask() -> None:
-    from tasks.train.candidates import _best
-
-    (row,) = _best([rollout("a", [5, 99, 6], 1.0)], 1)
-    assert row.agent_mask == [0, 0, 1, 0, 1]  # a prompt of two, then 5, the tool's 99, 6
+    for one in rollouts:
+        one.messages = [Message(role="assistant", content=str(one.completion_ids))]
+    kept = _best([(question(r.scenario_id), r) for r in rollouts], 2)
+    said = [[m.content for m in messages] for messages in kept]
+    assert said == [["how many a?", "[5, 6, 7]"], ["how many a?", "[5, 6, 7, 8]"]]
 
 
 def test_played_pairs_stand_within_one_scenario_two_at_most() -> None:
@@ -100,25 +112,19 @@ def test_only_imitation_can_begin_from_nothing(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize(("epochs", "rows"), [(1.0, 10), (2.0, 20), (2.5, 25), (0.5, 5)])
 def test_passes_over_the_successes_may_be_parts(tmp_path: Path, epochs: float, rows: int) -> None:
-    from tasks.train.candidates import _base, _imitation_rows
-
     made = bench(tmp_path)
-    assert len(_imitation_rows(made, _base(made), epochs)) == rows
+    assert len(passes(made, epochs)) == rows
 
 
 def test_a_share_of_the_episodes_is_retold(tmp_path: Path) -> None:
-    from tasks.train.candidates import _base, _imitation_rows
-
     for share, fewest, most in ((0.0, 1, 1), (1.0, 5, 10)):
         made = bench(tmp_path, sft=SftConfig(retold_share=share))
-        rows = _imitation_rows(made, _base(made), 1.0)
+        rows = passes(made, 1.0)
         # All ten episodes are the same until they are retold.
         assert fewest <= len({tuple(r.input_ids) for r in rows}) <= most
 
 
 def test_episodes_longer_than_the_context_are_left_out(tmp_path: Path) -> None:
-    from tasks.train.candidates import _base, _imitation_rows
-
     made = bench(tmp_path, context=64)
     long = Message(role="user", content="1234567890 " * 10)
     first = made.successes[0]
@@ -126,7 +132,7 @@ def test_episodes_longer_than_the_context_are_left_out(tmp_path: Path) -> None:
         build="b", use="sft", episode_id="long", desirable=True, weight=1.0, total=1.0,
         messages=[long, *first.messages[1:]],
     )  # fmt: skip
-    assert len(_imitation_rows(made, _base(made), 1.0)) == 9
+    assert len(passes(made, 1.0)) == 9
 
 
 def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
