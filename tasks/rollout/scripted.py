@@ -25,7 +25,7 @@ HABITS = {
     "takes_the_other_measure": 0.08,
     "sums_the_largest": 0.30,
     "counts_for_top": 0.40,
-    "wrong_whole": 0.80,
+    "wrong_whole": 0.75,
     "answers_a_part": 0.35,
     "slips_a_digit": 0.04,
 }

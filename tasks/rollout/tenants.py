@@ -23,7 +23,7 @@ AREAS = ("north", "south", "east", "west", "coast", "hills")
 PRODUCTS = ("tea", "coffee", "rice", "fruit", "bread", "fish", "soap", "paper")
 
 COUNT = 18
-ROWS = 300
+ROWS = 220
 HISTORY_DAYS = 120
 
 

@@ -1,16 +1,19 @@
-"""Retelling: an episode with other values in its tool results, so that a small policy copies.
+"""Retelling: an episode with other values in it, so that a small policy learns to copy.
 
-A policy from a random start sees the same few tool results again and again, and learns to recall
-them instead of reading them. Here every number or single word that a tool returned is replaced by
-another of its kind, in the result and wherever the agent repeats it. Nothing about the task is
-told: which values are repeated, and where, stays as logged. For a model that can copy already it
-is switched off (`train.sft.retold_share: 0`). The gain is measured in docs/results.md.
+A policy from a random start sees the same few values again and again, and learns to recall them
+instead of reading them. Here every number or single word that a tool returned is replaced by
+another of its kind, in the result and wherever the agent repeats it; and so is every value that
+the agent took from the question into a call. Nothing about the task is told: which values are
+repeated, and where, stays as logged. For a model that can copy already it is switched off
+(`train.sft.retold_share: 0`). The gain is measured in docs/results.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,48 +22,79 @@ from schemas.episode import Message, ToolCall
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d]+")
+_QUOTED = re.compile(r"'([^\W\d]+)'")
 
 
-def words_returned(episodes: Iterable[Sequence[Message]]) -> list[str]:
-    """Collect the single words that tools returned, for `retell` to draw from.
+class Vocabulary(NamedTuple):
+    """What values may be replaced by, collected from the episodes themselves."""
+
+    returned: list[str]
+    """Single words that tools returned."""
+    asked: Mapping[str, list[str]]
+    """Values the agent quoted out of the question, by the word that stands before them there."""
+
+
+NOTHING = Vocabulary([], {})
+"""No words: only numbers are replaced."""
+
+
+def vocabulary(episodes: Iterable[Sequence[Message]]) -> Vocabulary:
+    """Collect the words that `retell` draws from.
 
     Args:
         episodes: Messages of many episodes.
-
-    Returns:
-        Distinct words, sorted.
     """
-    found = {
-        m.content
-        for messages in episodes
+    returned: set[str] = set()
+    asked: dict[str, set[str]] = defaultdict(set)
+    for messages in episodes:
+        returned |= {
+            m.content
+            for m in messages
+            if m.role == "tool" and m.content and _WORD.fullmatch(m.content)
+        }
+        for before, value in _taken(messages):
+            asked[before].add(value)
+    return Vocabulary(sorted(returned), {k: sorted(v) for k, v in sorted(asked.items())})
+
+
+def _taken(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    """Find values quoted in calls that stand in the first question, each with the word before."""
+    question = next((m.content for m in messages if m.role == "user" and m.content), "")
+    quoted = {
+        value
         for m in messages
-        if m.role == "tool" and m.content and _WORD.fullmatch(m.content)
+        for call in m.tool_calls
+        for value in _QUOTED.findall(call.arguments)
     }
-    return sorted(found)
+    found = []
+    for value in sorted(quoted):
+        if spot := re.search(rf"(\w+) {re.escape(value)}\b", question):
+            found.append((spot[1], value))
+    return found
 
 
 def retell(
-    messages: Sequence[Message], rng: np.random.Generator, words: Sequence[str] = ()
+    messages: Sequence[Message], rng: np.random.Generator, words: Vocabulary = NOTHING
 ) -> list[Message]:
-    """Replace each value that a tool returned, there and in what the agent says after it.
+    """Replace the values that are passed on: from results and from the question.
 
     Args:
         messages: An episode; not changed.
         rng: Source of the new values: numbers of one to five digits, a decimal where there was
             one; words out of `words`.
-        words: What single-word results are replaced by; none leaves them as they are.
+        words: What words are replaced by; without any they stay as they are.
 
     Returns:
         The episode retold. Results that are not one bare number or word stay as they are.
     """
     told: list[Message] = []
-    swaps: dict[str, str] = {}
+    swaps = _questions_values(messages, rng, words)
     for message in messages:
         content = message.content or ""
-        if message.role == "tool" and (new := _like(content, rng, words)) is not None:
+        if message.role == "tool" and (new := _like(content, rng, words.returned)) is not None:
             new = swaps.setdefault(content, new)
             told.append(msgspec.structs.replace(message, content=new))
-        elif message.role == "assistant" and swaps:
+        elif message.role in {"user", "assistant"} and swaps:
             calls = [_retold(call, swaps) for call in message.tool_calls]
             said = _swap(content, swaps) if message.content else message.content
             told.append(msgspec.structs.replace(message, content=said, tool_calls=calls))
@@ -69,11 +103,25 @@ def retell(
     return told
 
 
+def _questions_values(
+    messages: Sequence[Message], rng: np.random.Generator, words: Vocabulary
+) -> dict[str, str]:
+    """Draw new values for those taken from the question, no two alike."""
+    swaps: dict[str, str] = {}
+    for before, value in _taken(messages) if words.asked else []:
+        free = [v for v in words.asked.get(before, []) if v not in swaps.values()]
+        swaps[value] = free[int(rng.integers(len(free)))] if free else value
+    return swaps
+
+
 def _like(value: str, rng: np.random.Generator, words: Sequence[str]) -> str | None:
     """Draw a value of the same kind; None for what is neither number nor known word."""
     if _NUMBER.fullmatch(value):
-        digits = int(rng.integers(1, 6))
-        whole = int(rng.integers(10 ** (digits - 1), 10**digits))
+        # Half of the numbers have two digits only, over and over: a digit that stands twice is what
+        # a policy that looks for "the digit after this one" gets wrong.
+        alphabet = rng.integers(0, 10, 2) if rng.random() < 0.5 else np.arange(10)
+        digits = rng.choice(alphabet, int(rng.integers(1, 6)))
+        whole = int("".join(map(str, digits)))
         sign = "-" if value.startswith("-") else ""
         tail = f".{rng.integers(1, 10)}" if "." in value else ""
         return f"{sign}{whole}{tail}"

@@ -28,7 +28,7 @@ from schemas.training_config import TinyPolicy
 from tasks.rollout.environment import World
 from tasks.rollout.play import opening, play_loaded, sampling
 from tasks.rollout.scenarios import draw
-from tasks.train.augment import retell, words_returned
+from tasks.train.augment import retell, vocabulary
 
 History = list[dict[str, float]]
 
@@ -185,7 +185,7 @@ def _passes(
 ) -> list[Masked]:  # fmt: skip
     """Tokenise episodes once a pass, a share of them retold with other values each time."""
     rng = np.random.default_rng([bench.seed, 21])
-    words = words_returned(episodes)
+    words = vocabulary(episodes)
     told: list[list[Message]] = []
     for part in range(int(np.ceil(epochs))):
         count = round(min(1.0, epochs - part) * len(episodes))

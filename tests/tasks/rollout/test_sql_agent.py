@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.rollout.sql_agent import answers_match
+from tasks.rollout.tenants import ROWS
 
 At = Callable[..., Any]
 
@@ -67,7 +68,7 @@ def test_writing_is_refused_and_leaves_the_data_alone(at: At) -> None:
     environment, tenant = at()
     for query in (f"DROP TABLE {tenant.table}", f"DELETE FROM {tenant.table}"):
         assert environment.run_sql(query).startswith("Error:")
-    assert environment.run_sql(f"SELECT COUNT(*) FROM {tenant.table}") == "300"
+    assert environment.run_sql(f"SELECT COUNT(*) FROM {tenant.table}") == str(ROWS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from schemas.episode import Message, ToolCall
-from tasks.train.augment import retell, words_returned
+from tasks.train.augment import NOTHING, Vocabulary, retell, vocabulary
 
 
 def call(name: str, **arguments: str) -> Message:
@@ -23,9 +23,11 @@ def say(content: str) -> Message:
     return Message(role="assistant", content=content)
 
 
-def told(*messages: Message, seed: int = 0, words: tuple[str, ...] = ()) -> list[Message]:
+def told(*messages: Message, seed: int = 0, words: Vocabulary = NOTHING) -> list[Message]:
     return retell(messages, np.random.default_rng(seed), words)
 
+
+RETURNED = Vocabulary(["rice"], {})
 
 SHARE = (
     Message(role="user", content="percent of 41 in the last 30 days?"),
@@ -45,8 +47,8 @@ def test_a_number_is_swapped_everywhere_the_agent_repeats_it(seed: int) -> None:
     part, whole, share = (new[i].content for i in (2, 4, 6))
     assert json.loads(new[5].tool_calls[0].arguments) == {"expression": f"100 * {part} / {whole}"}
     assert new[7].content == f"It is {share}."
-    assert re.fullmatch(r"[1-9]\d{0,4}", part or "")
-    assert re.fullmatch(r"[1-9]\d{0,4}\.[1-9]", share or "")
+    assert re.fullmatch(r"\d{1,5}", part or "")
+    assert re.fullmatch(r"\d{1,5}\.[1-9]", share or "")
 
 
 def test_what_was_said_before_a_result_and_by_the_user_stays() -> None:
@@ -102,7 +104,7 @@ def test_a_word_is_swapped_for_a_known_one_wherever_the_agent_repeats_it() -> No
         result("41"),
         say("tea, not teapot and not iced-tea."),
     ]
-    new = told(*messages, words=("rice",))
+    new = told(*messages, words=RETURNED)
     assert new[:2] == messages[:2]
     assert new[2].content == "rice"
     assert json.loads(new[3].tool_calls[0].arguments) == {"query": "SELECT 2 WHERE a = 'rice'"}
@@ -112,15 +114,48 @@ def test_a_word_is_swapped_for_a_known_one_wherever_the_agent_repeats_it() -> No
 @pytest.mark.parametrize("content", ["2026-05-01", "tea, 41", "Error: no table tea", "two words"])
 def test_results_of_more_than_a_word_stay_though_words_are_known(content: str) -> None:
     messages = [call("f"), result(content), say("It is tea.")]
-    assert told(*messages, words=("rice",)) == messages
+    assert told(*messages, words=RETURNED) == messages
 
 
-def test_the_words_tools_returned_are_collected_once_and_sorted() -> None:
+ASKED = [
+    Message(role="user", content="revenue of deals in west for tea, more than in north?"),
+    call("run_sql", query="SELECT SUM(a) FROM deals WHERE area = 'west' AND line = 'tea'"),
+    result("41"),
+    call("run_sql", query="SELECT SUM(a) FROM deals WHERE area = 'north' AND day > '2026-01-15'"),
+    result("42"),
+    say("tea sold less in west than in north."),
+]
+
+
+def test_the_words_are_collected_once_and_sorted() -> None:
     episodes = [
         [result("tea"), result("41"), say("soap"), result("two words")],
         [result("rice"), result("tea"), result("Error: x"), result("")],
     ]
-    assert words_returned(episodes) == ["rice", "tea"]
+    assert vocabulary(episodes) == Vocabulary(["rice", "tea"], {})
+    # `deals` is not quoted in a call, and the date is no word.
+    assert vocabulary([ASKED]).asked == {"in": ["north", "west"], "for": ["tea"]}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_value_taken_from_the_question_is_swapped_there_and_in_the_calls(seed: int) -> None:
+    words = Vocabulary([], {"in": ["coast", "east", "hills"], "for": ["soap"]})
+    new = told(*ASKED, seed=seed, words=words)
+    question = new[0].content or ""
+    west, north = re.findall(r"in (\w+)", question)
+    assert question == f"revenue of deals in {west} for soap, more than in {north}?"
+    assert {west, north} < {"coast", "east", "hills"}  # and so never the same for both
+    first, second = (json.loads(new[i].tool_calls[0].arguments)["query"] for i in (1, 3))
+    assert first == f"SELECT SUM(a) FROM deals WHERE area = '{west}' AND line = 'soap'"
+    assert second == f"SELECT SUM(a) FROM deals WHERE area = '{north}' AND day > '2026-01-15'"
+    assert new[5].content == f"soap sold less in {west} than in {north}."
+
+
+def test_a_value_that_no_other_could_stand_for_stays() -> None:
+    new = told(*ASKED, words=Vocabulary([], {"in": ["east"]}))
+    # One of the two areas becomes the only other one, the second has nothing left; so has tea.
+    assert (new[0].content or "").count("east") == 1
+    assert "for tea" in (new[0].content or "")
 
 
 def test_a_seed_repeats_its_numbers_and_another_gives_others() -> None:
