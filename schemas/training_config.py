@@ -57,7 +57,7 @@ class SftConfig(Section):
     """Peak rate when the night starts from a champion."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
-    epochs: float = Field(1.7, gt=0)
+    epochs: float = Field(2.6, gt=0)
     """Passes over the successes on the first night; later nights take one."""
     batch_size: int = Field(8, ge=1)
     """Episodes a step."""
@@ -91,7 +91,7 @@ class GrpoConfig(Section):
 
     learning_rate: float = Field(4e-4, gt=0)
     """Constant AdamW rate."""
-    steps: int = Field(24, ge=1)
+    steps: int = Field(30, ge=1)
     """Optimiser steps."""
     scenarios_per_step: int = Field(24, ge=1)
     """Fresh scenarios a step."""

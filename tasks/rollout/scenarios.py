@@ -24,7 +24,7 @@ WINDOWS = (30, 45, 60, 90)
 HELD_OUT_COMPOSITIONS = 0.15
 VALIDATION, FROZEN = 0.12, 0.14
 
-KIND_WEIGHTS = {"total": 5, "count": 3, "largest": 2, "top": 3, "share": 2, "compare": 2}
+KIND_WEIGHTS = {"total": 5, "count": 3, "largest": 2, "top": 3, "share": 3, "compare": 3}
 
 
 @dataclass(frozen=True)

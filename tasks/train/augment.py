@@ -60,17 +60,10 @@ def vocabulary(episodes: Iterable[Sequence[Message]]) -> Vocabulary:
 def _taken(messages: Sequence[Message]) -> list[tuple[str, str]]:
     """Find values quoted in calls that stand in the first question, each with the word before."""
     question = next((m.content for m in messages if m.role == "user" and m.content), "")
-    quoted = {
-        value
-        for m in messages
-        for call in m.tool_calls
-        for value in _QUOTED.findall(call.arguments)
-    }
-    found = []
-    for value in sorted(quoted):
-        if spot := re.search(rf"(\w+) {re.escape(value)}\b", question):
-            found.append((spot[1], value))
-    return found
+    arguments = (call.arguments for m in messages for call in m.tool_calls)
+    quoted = sorted({value for text in arguments for value in _QUOTED.findall(text)})
+    spots = ((re.search(rf"(\w+) {re.escape(value)}\b", question), value) for value in quoted)
+    return [(spot[1], value) for spot, value in spots if spot]
 
 
 def retell(
