@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from schemas.errors import FlywheelError, MissingStateError
 
 START_SECONDS = 180
@@ -52,6 +54,8 @@ class Server:
     def __init__(self, home: Path) -> None:
         self._log = home.resolve() / "prefect" / "server.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._pid = self._log.with_name("server.pid")
+        _end_orphan(self._pid)
         self.port = free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         os.environ.update(prefect_environment(home), PREFECT_API_URL=self.api)
@@ -65,6 +69,7 @@ class Server:
                 command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
             )  # fmt: skip
+        self._pid.write_text(str(self._process.pid))
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -93,6 +98,7 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._pid.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -129,6 +135,17 @@ def served(home: Path, *, own: bool = False) -> Iterator[Server | None]:
         signal.signal(signal.SIGTERM, before)
         server.stop()
         os.environ.pop("PREFECT_API_URL", None)
+
+
+def _end_orphan(record: Path) -> None:
+    """End the server that a killed run of this home left behind, if it is still that server."""
+    if not record.is_file():
+        return
+    pid = int(record.read_text())
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        if "prefect server start" in " ".join(psutil.Process(pid).cmdline()):
+            os.killpg(pid, signal.SIGKILL)
+    record.unlink()
 
 
 def free_port() -> int:
