@@ -20,7 +20,7 @@ NAME = "scripted-sql-agent"
 HABITS = {
     "guesses_columns": 0.12,
     "gives_up": 0.35,
-    "assumes_the_date": 0.65,
+    "assumes_the_date": 0.75,
     "drops_a_filter": 0.30,
     "takes_the_other_measure": 0.08,
     "sums_the_largest": 0.30,
