@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -61,6 +61,14 @@ def _fraction(text: str, salt: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def _unordered(spec: Specification) -> Specification:
+    """Ask a comparison always the same way round: A against B and B against A share a split."""
+    one = spec.area or spec.product
+    if spec.versus is None or one is None or one < spec.versus:
+        return spec
+    return replace(spec, **{spec.by or "area": spec.versus, "versus": one})
+
+
 def split_of(spec: Specification, salt: str) -> Split:
     """Say where a specification belongs, for ever.
 
@@ -70,7 +78,7 @@ def split_of(spec: Specification, salt: str) -> Split:
     """
     if _fraction(spec.composition, salt + "/composition") < HELD_OUT_COMPOSITIONS:
         return "frozen_compositions"
-    place = _fraction(spec.text, salt)
+    place = _fraction(_unordered(spec).text, salt)
     if place < FROZEN:
         return "frozen_params"
     return "validation" if place < FROZEN + VALIDATION else "train"

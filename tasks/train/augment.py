@@ -2,10 +2,12 @@
 
 A policy from a random start sees the same few values again and again, and learns to recall them
 instead of reading them. Here every number or single word that a tool returned is replaced by
-another of its kind, in the result and wherever the agent repeats it; and so is every value that
-the agent took from the question into a call. Nothing about the task is told: which values are
-repeated, and where, stays as logged. For a model that can copy already it is switched off
-(`train.sft.retold_share: 0`). The gain is measured in docs/results.md.
+another of its kind, in the result and wherever the agent repeats it. A value that the agent took
+from the question into a call becomes one that no question of the logs has in that place ("in tea"
+for "in north"): a retold question is nonsense on purpose, so that it is never one of those held
+out. Which values are passed on, and where to, stays as logged; nothing else is told. For a model
+that can copy already it is switched off (`train.sft.retold_share: 0`). The gain is measured in
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ class Vocabulary(NamedTuple):
 
     returned: list[str]
     """Single words that tools returned."""
-    asked: Mapping[str, list[str]]
-    """Values the agent quoted out of the question, by the word that stands before them there."""
+    foreign: Mapping[str, list[str]]
+    """By the word that stands before a value in a question: values that never stand there."""
 
 
 NOTHING = Vocabulary([], {})
@@ -54,7 +56,9 @@ def vocabulary(episodes: Iterable[Sequence[Message]]) -> Vocabulary:
         }
         for before, value in _taken(messages):
             asked[before].add(value)
-    return Vocabulary(sorted(returned), {k: sorted(v) for k, v in sorted(asked.items())})
+    everywhere = set().union(*asked.values())
+    foreign = {before: sorted(everywhere - own) for before, own in sorted(asked.items())}
+    return Vocabulary(sorted(returned), foreign)
 
 
 def _taken(messages: Sequence[Message]) -> list[tuple[str, str]]:
@@ -99,11 +103,12 @@ def retell(
 def _questions_values(
     messages: Sequence[Message], rng: np.random.Generator, words: Vocabulary
 ) -> dict[str, str]:
-    """Draw new values for those taken from the question, no two alike."""
+    """Draw a foreign value for each that was taken from the question, no two alike."""
     swaps: dict[str, str] = {}
-    for before, value in _taken(messages) if words.asked else []:
-        free = [v for v in words.asked.get(before, []) if v not in swaps.values()]
-        swaps[value] = free[int(rng.integers(len(free)))] if free else value
+    for before, value in _taken(messages):
+        free = [v for v in words.foreign.get(before, []) if v not in swaps.values()]
+        if free:
+            swaps[value] = free[int(rng.integers(len(free)))]
     return swaps
 
 

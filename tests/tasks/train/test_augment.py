@@ -2,11 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from schemas.config import FlywheelConfig
 from schemas.episode import Message, ToolCall
+from tasks.rollout.play import play_policy
+from tasks.rollout.scenarios import _of_tenant, draw, question
+from tasks.rollout.tenants import tenants
 from tasks.train.augment import NOTHING, Vocabulary, retell, vocabulary
 
 
@@ -134,7 +139,7 @@ def test_the_words_are_collected_once_and_sorted() -> None:
     ]
     assert vocabulary(episodes) == Vocabulary(["rice", "tea"], {})
     # `deals` is not quoted in a call, and the date is no word.
-    assert vocabulary([ASKED]).asked == {"in": ["north", "west"], "for": ["tea"]}
+    assert vocabulary([ASKED]).foreign == {"in": ["tea"], "for": ["north", "west"]}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -161,3 +166,29 @@ def test_a_value_that_no_other_could_stand_for_stays() -> None:
 def test_a_seed_repeats_its_numbers_and_another_gives_others() -> None:
     assert told(*SHARE, seed=1) == told(*SHARE, seed=1)
     assert told(*SHARE, seed=1) != told(*SHARE, seed=2)
+
+
+def test_no_retold_question_is_one_that_is_held_out(tmp_path: Path) -> None:
+    """Retell real episodes of the environment; their SQL must ask nothing that is held out."""
+    config = FlywheelConfig(home=tmp_path, seed=3)
+    drawn = draw(config, "train", 400, 1)
+    rollouts = play_policy(config, "scripted", drawn, samples=1, greedy=False, seed=1)
+    asked = [s.question for s in drawn]
+    episodes = [
+        [Message(role="user", content=q), *r.messages] for q, r in zip(asked, rollouts, strict=True)
+    ]
+    words, rng = vocabulary(episodes), np.random.default_rng(0)
+    real = {
+        question(spec, tenant, np.random.default_rng(n))
+        for tenant in tenants(3)
+        for spec in _of_tenant(tenant.name)
+        for n in range(6)  # both wordings
+    }
+    assert set(asked) < real
+    changed = 0
+    for episode in episodes:
+        new = retell(episode, rng, words)[0].content
+        if new != episode[0].content:
+            changed += 1
+            assert new not in real
+    assert changed > 300
