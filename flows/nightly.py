@@ -21,6 +21,7 @@ from tasks.promote.champion import starting_champion
 from tasks.promote.report import write_report
 from tasks.promote.task import promote_challenger
 from tasks.train.task import train_candidates
+from warehouse.tables import Warehouse
 
 DEFAULTS = FlywheelConfig()
 """The embedded CPU profile."""
@@ -47,7 +48,7 @@ def nightly(
     ledger, files = Ledger(config, night), fingerprints(logs or [str(config.home / "logs")])
 
     ingested = ledger.run("ingest", ingest_logs, settings, code, night, files)
-    labelled = ledger.run("label", label_episodes, settings, code, night, ingested)
+    labelled = ledger.run("label", label_episodes, settings, code, night, ingested, heard(config))
     built = ledger.run("build", build_datasets, settings, code, night, labelled)
     champion = starting_champion(config, night, built["digest"])
     trained = ledger.run("train", train_candidates, settings, code, night, built, champion)
@@ -72,3 +73,9 @@ def fingerprints(paths: list[str]) -> dict[str, str]:
         stats = [(f, f.stat()) for f in files if f.exists()]
         found[path] = ";".join(f"{f.name}:{s.st_size}:{s.st_mtime_ns}" for f, s in stats)
     return found
+
+
+def heard(config: FlywheelConfig) -> dict[str, int]:
+    """Give the versions of what labels rest on as they are now, so that late feedback is seen."""
+    versions = Warehouse(config.home).versions()
+    return {table: versions[table] for table in ("episodes", "signals") if table in versions}

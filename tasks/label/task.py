@@ -18,7 +18,11 @@ def label_episodes(
     code: str,  # noqa: ARG001 (see below)
     night: str,
     ingested: dict[str, Any],  # noqa: ARG001 (see below)
+    tables: dict[str, int] = {},  # noqa: ARG001, B006 (see below; never changed)
 ) -> dict[str, Any]:
-    """Label; `code` and the ingested versions are part of what a stored result is known by."""
+    """Label; a stored result is known by `code`, what was ingested and the `tables`' versions.
+
+    A reused ingest names the versions of its own day; `tables` tells of what came in since then.
+    """
     settings = FlywheelConfig.model_validate(config)
     return label(settings, night=night, clock=lambda: datetime.now(UTC))
