@@ -100,7 +100,7 @@ class PromoteConfig(Section):
     tool_error_tolerance: float = Field(0.05, ge=0)
     """Most that the tool-error rate may rise (fraction)."""
     cost_tolerance: float = Field(0.25, ge=0)
-    """Most that the mean number of tool calls may rise, relative."""
+    """Most that the tool calls for each solved scenario may rise, relative."""
 
 
 class TrafficConfig(Section):

@@ -124,6 +124,11 @@ def malformed_rate(attempts: Sequence[Attempt]) -> float:
     return sum(a.malformed for a in attempts) / len(attempts) if attempts else 0.0
 
 
+def calls_per_success(attempts: Sequence[Attempt]) -> float:
+    """Count the tool calls spent for each success; where there was none, as if for half a one."""
+    return sum(a.tool_calls for a in attempts) / max(sum(a.success for a in attempts), 0.5)
+
+
 def mean_calls(attempts: Sequence[Attempt]) -> float:
     """Give the mean number of tool calls an attempt, the cost that gates compare."""
     return sum(a.tool_calls for a in attempts) / len(attempts) if attempts else 0.0

@@ -10,7 +10,7 @@ from schemas.release import Attempt, Gate
 from tasks.evaluate.compare import Comparison, Scores, compare
 from tasks.evaluate.metrics import (
     malformed_rate,
-    mean_calls,
+    calls_per_success,
     scenario_means,
     scenario_pass_at_k,
     tool_error_rate,
@@ -170,11 +170,15 @@ def _format_gate(
 def _cost_gate(
     challenger: Sequence[Attempt], champion: Sequence[Attempt], rules: PromoteConfig
 ) -> Gate:
-    """Ask that an episode does not take many more tool calls."""
-    mine, theirs = mean_calls(challenger), mean_calls(champion)
+    """Ask that a solved scenario does not take many more tool calls.
+
+    Calls are counted for each scenario solved, failures included: an agent that gives up early
+    calls little and is dear all the same.
+    """
+    mine, theirs = calls_per_success(challenger), calls_per_success(champion)
     limit = theirs * (1 + rules.cost_tolerance)
     return Gate(
         name="cost", passed=mine <= limit, measured=mine, threshold=limit,
-        reason=f"{mine:.2f} tool calls an episode, {theirs:.2f} before "
+        reason=f"{mine:.2f} tool calls for a solved scenario, {theirs:.2f} before "
         f"(up to {limit:.2f} allowed)",
     )  # fmt: skip

@@ -94,13 +94,23 @@ def test_a_slice_within_its_noise_does_not_block(rules: PromoteConfig) -> None:
 
 @pytest.mark.parametrize(
     ("name", "worse"),
-    [("tool_errors", {"errors": 1}), ("cost", {"calls": 5}), ("format", {"malformed": True})],
+    [("tool_errors", {"errors": 1}), ("cost", {"calls": 50}), ("format", {"malformed": True})],
 )
 def test_a_better_policy_with_a_worse_habit_is_kept_out(
     rules: PromoteConfig, name: str, worse: dict
 ) -> None:
-    found = judge(attempts(np.ones(80), **worse), attempts(np.zeros(80)), rules, k=2, seed=0)
+    old = attempts(np.array([1.0] * 20 + [0.0] * 60))
+    found = judge(attempts(np.ones(80), **worse), old, rules, k=2, seed=0)
     assert [g.name for g in found if not g.passed] == [name]
+
+
+def test_calls_are_weighed_by_what_they_solve(rules: PromoteConfig) -> None:
+    # 80 solved with 3 calls each is 3 for one solved; 20 of 80 solved with 2 calls each is 8.
+    old = attempts(np.array([1.0] * 20 + [0.0] * 60), calls=2)
+    found = gate(judge(attempts(np.ones(80), calls=3), old, rules, k=2, seed=0), "cost")
+    assert found.passed
+    assert found.measured == pytest.approx(3)
+    assert found.threshold == pytest.approx(8 * 1.25)
 
 
 def test_losing_reach_over_several_attempts_is_a_lost_skill(rules: PromoteConfig) -> None:
