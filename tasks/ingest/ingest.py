@@ -32,6 +32,7 @@ class Account:
         self.counts: Counter[str] = Counter()
         self.formats: Counter[str] = Counter()
         self.skipped: list[str] = []
+        self.unfinished: list[str] = []
         self.alarms: list[str] = []
         self.outcomes: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -43,6 +44,8 @@ class Account:
     def add(self, entry: Sorted) -> None:
         """Note a file that was read."""
         parsed = entry.parsed
+        if parsed.consumed < parsed.size:
+            self.unfinished.append(str(parsed.path))
         self.counts["duplicates"] += entry.duplicates + parsed.held_before
         self.counts["quarantined"] += len(parsed.quarantined)
         self.counts["signals"] += len(entry.signals)
@@ -83,6 +86,7 @@ class Account:
             "alarms": self.alarms,
             "formats": dict(self.formats),
             "skipped": self.skipped,
+            "unfinished": self.unfinished,
             "tables": tables,
         }
 
@@ -105,7 +109,8 @@ def ingest(
         clock: Gives the current UTC time.
 
     Returns:
-        Counts of this call, `alarms`, `skipped` files, and the tables' versions.
+        Counts of this call, `alarms`, `skipped` files, `unfinished` ones (the last line is cut:
+        it is read when the file has grown), and the tables' versions.
 
     Raises:
         InputError: A path is not there, or a named file (or all of a folder) holds nothing good.

@@ -87,10 +87,14 @@ def parse_file(
     resumed = resume_point(data, found, known)
     start = resumed.consumed if resumed else 0
     records = read_records(data, start)
+    consumed = finished(data, records)
+    # A line still being written is neither good nor bad yet: it is read when the file has grown.
+    records = [record for record in records if record.offset < consumed]
     if not records:
         if resumed is not None:
             return resumed
-        raise InputError(f"{path} is empty", "Give a file with at least one record.")
+        what = "is empty" if consumed == len(data) else "ends within its first record"
+        raise InputError(f"{path} {what}", "Give a file with at least one record.")
     importer = choose(path, records, format_name or (resumed.format if resumed else None))
     episodes, signals, quarantined = parse_records(records, importer, path, source, night)
     if not episodes and not signals and resumed is None:
@@ -100,7 +104,6 @@ def parse_file(
             f" {first.reason}",
             "Nothing of it was kept. Correct the file, or name another `--format`.",
         )
-    consumed = finished(data, records)
     return Parsed(
         path=path,
         source=source,

@@ -107,12 +107,11 @@ def document_records(data: bytes) -> list[RawRecord]:
 
 
 def finished(data: bytes, records: list[RawRecord]) -> int:
-    """Give one past the last finished byte: an unfinished last line is not, it may still grow."""
+    """Give one past the last finished byte: a last line cut in the middle is not, it may grow."""
     if not records or is_document(data):
         return len(data)
     last = records[-1]
-    unfinished = data[last.offset :].count(b"\n") == 0 and not is_json(last.raw)
-    return last.offset if unfinished else len(data)
+    return last.offset if b"\n" not in data[last.offset :] and is_cut(last.raw) else len(data)
 
 
 def parsed_array(body: bytes) -> list[msgspec.Raw] | None:
@@ -130,3 +129,15 @@ def is_json(text: bytes) -> bool:
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
     return True
+
+
+def is_cut(text: bytes) -> bool:
+    """Say whether a text is the beginning of JSON: what is malformed stays so, however it grows."""
+    if is_json(text):
+        return False
+    try:
+        # A number cut after its sign, point or exponent would read as malformed.
+        msgspec.json.decode(text.rstrip(b"+-.eE"))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        return "truncated" in str(error)
+    return False

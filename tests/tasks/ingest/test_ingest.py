@@ -195,10 +195,43 @@ def test_a_line_caught_half_written_is_read_when_it_is_whole(config, read, chat,
     whole = json.dumps(chat("r2"))
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(chat("r1")) + "\n" + whole[:40])
-    assert read(str(path))["quarantined"] == 1
+    account = read(str(path))
+    assert (account["episodes"], account["quarantined"]) == (1, 0)
+    assert account["unfinished"] == [str(path)]
     path.write_text(json.dumps(chat("r1")) + "\n" + whole + "\n")
-    assert read(str(path))["episodes"] == 1
+    account = read(str(path))
+    assert (account["episodes"], account["quarantined"], account["unfinished"]) == (1, 0, [])
     assert Warehouse(config.home).read("episodes").num_rows == 2
+    assert Warehouse(config.home).read("quarantine").num_rows == 0
+
+
+def test_a_last_line_without_newline_is_taken_once(config, read, chat, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(chat("r1")) + "\n" + json.dumps(chat("r2")))
+    assert read(str(path))["episodes"] == 2
+    for text, new in (("\n", 0), (json.dumps(chat("r3")), 1)):
+        with path.open("a") as file:
+            file.write(text)
+        assert read(str(path))["episodes"] == new
+    lines = Warehouse(config.home).read("episodes", ["source_line"])["source_line"].to_pylist()
+    assert sorted(lines) == [1, 2, 3]
+
+
+def test_a_last_line_that_can_never_be_json_is_kept_as_refused(read, chat, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(chat("r1")) + "\nnot json")
+    account = read(str(path))
+    assert (account["episodes"], account["quarantined"], account["unfinished"]) == (1, 1, [])
+
+
+def test_a_file_that_is_one_unfinished_line_is_refused_until_it_has_grown(read, chat, tmp_path):
+    path = tmp_path / "a.jsonl"
+    whole = json.dumps(chat("r1"))
+    path.write_text(whole[:40])
+    with pytest.raises(InputError, match="ends within its first record"):
+        read(str(path))
+    path.write_text(whole)
+    assert read(str(path))["episodes"] == 1
 
 
 def test_a_rewritten_file_is_read_from_its_start(config, read, chat, write):

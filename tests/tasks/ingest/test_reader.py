@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.errors import InputError
-from tasks.ingest.reader import digests, expand, finished, read_records
+from tasks.ingest.reader import digests, expand, finished, is_cut, read_records
 from tasks.ingest.times import parse_time
 
 
@@ -41,6 +41,13 @@ def test_a_last_line_still_being_written_is_not_finished():
     assert finished(whole, read_records(whole)) == 8
     assert finished(whole + part, read_records(whole + part)) == 8
     assert finished(whole + b'{"b":1}', read_records(whole + b'{"b":1}')) == 15
+
+
+def test_json_cut_anywhere_is_told_from_text_that_is_no_json():
+    whole = '{"a": ["é\\u00e9\\"", -1.5e-3, true, null], "b": {}}'.encode()
+    assert all(is_cut(whole[:end]) for end in range(1, len(whole)))
+    assert not is_cut(whole)
+    assert not any(is_cut(text) for text in (b"not json", b'{"a": x', b"{} x", b"[" * 5000))
 
 
 def test_digests_of_prefixes_are_those_of_the_bytes_and_never_beyond_the_file():
