@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 LOGGER = logging.getLogger("flywheel.progress")
+
+
+class Progress(Protocol):
+    """Told how far a stage is; `report` is one."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Take one report."""
 
 
 def report(stage: str, done: int, total: int, note: str = "") -> None:

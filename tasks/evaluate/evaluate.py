@@ -18,8 +18,9 @@ from schemas.rollout import Rollout
 from schemas.tables import arrow_rows
 from tasks.evaluate.attempts import Progress, digest, model_digest, read_attempts
 from tasks.evaluate.metrics import summarise
+from tasks.rollout.environment import frozen
 from tasks.rollout.play import play_policy
-from tasks.rollout.scenarios import frozen
+from tasks.rollout.version import play_version
 from warehouse.tables import Warehouse
 
 
@@ -45,8 +46,8 @@ def evaluate(
     models: dict[str, Any] = {}
     for name, policy in candidates.items():
         model = model_digest(policy)
-        sampling = [config.seed, config.evaluate.samples, config.environment.model_dump()]
-        evaluation = digest([model, known, sampling])
+        how = [config.seed, config.evaluate.samples, config.environment.model_dump()]
+        evaluation = digest([model, known, how, play_version()])
         began = time.perf_counter()
         attempts = read_attempts(warehouse, evaluation)
         reused = bool(attempts)

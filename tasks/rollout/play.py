@@ -5,30 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 
 from schemas.config import FlywheelConfig
 from schemas.dataset import Scenario
 from schemas.episode import Message
-from schemas.progress import report
+from schemas.progress import Progress, report
 from schemas.rollout import Rollout
 from tasks.rollout.environment import World, open_world
-from tasks.rollout.scenarios import Specification
-from tasks.rollout.scripted import ScriptedAgent, SqlTools
-from tasks.rollout.tenants import tenants
 
 SCRIPTED = "scripted"
 """Names the logged production agent where a policy's folder is asked for."""
-
-
-class Progress(Protocol):
-    """Told how far a stage is; see `schemas.progress.report`."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Report one advance."""
-        ...
 
 
 def play_policy(
@@ -60,7 +49,7 @@ def play_policy(
     world = open_world(config)
     try:
         if policy == SCRIPTED:
-            return _play_scripted(config, world, scenarios, samples, seed, progress)
+            return _play_scripted(world, scenarios, samples, seed, progress)
         return play_loaded(
             config, world, _load(config, policy), scenarios, samples=samples,
             temperature=0.0 if greedy else temperature, seed=seed, progress=progress,
@@ -134,25 +123,22 @@ def opening(scenario: Scenario, opened: str | None) -> list[dict[str, Any]]:
 
 
 def _play_scripted(
-    config: FlywheelConfig,
     world: World,
     scenarios: Sequence[Scenario],
     samples: int,
     seed: int,
     progress: Progress,
 ) -> list[Rollout]:
-    by_name = {t.name: t for t in tenants(config.seed)}
     rng = np.random.default_rng([seed, 3])
     rollouts = []
     for done, scenario in enumerate(scenarios):
-        asked = Specification(**json.loads(scenario.specification))
         for attempt in range(samples):
             began = time.perf_counter()
             environment = world.environment()
             environment.reset(**json.loads(scenario.row))
-            agent = ScriptedAgent(cast(SqlTools, environment), asked, by_name[asked.tenant], rng)
-            messages = agent.play()
-            cast(Any, environment)._finish(messages[-1].content)  # noqa: SLF001 - TRL takes public names for tools
+            messages = world.act(scenario, environment, rng)
+            if hasattr(environment, "_finish"):
+                environment._finish(messages[-1].content)  # noqa: SLF001 - TRL takes public names for tools
             rollouts.append(_scripted_rollout(scenario, attempt, messages, environment, began))
         if done % 500 == 0:
             progress("play", done, len(scenarios))

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import FlywheelConfig
 from schemas.dataset import Scenario, Split
 from tasks.rollout.tenants import AREAS, PRODUCTS, Tenant, table_rows, tenants
 
@@ -66,7 +65,9 @@ def _unordered(spec: Specification) -> Specification:
     one = spec.area or spec.product
     if spec.versus is None or one is None or one < spec.versus:
         return spec
-    return replace(spec, **{spec.by or "area": spec.versus, "versus": one})
+    if spec.by == "product":
+        return replace(spec, product=spec.versus, versus=one)
+    return replace(spec, area=spec.versus, versus=one)
 
 
 def split_of(spec: Specification, salt: str) -> Split:
@@ -258,19 +259,21 @@ def scenario(spec: Specification, tenant: Tenant, split: Split, wording_seed: in
     )  # fmt: skip
 
 
-def draw(config: FlywheelConfig, split: Split, count: int, seed: int) -> list[Scenario]:
+def draw(seed: int, salt: str, split: Split, count: int, draw_seed: int) -> list[Scenario]:
     """Draw scenarios of one split: by kind, then composition, then parameters.
 
     Args:
-        config: Gives the environment's seed and the split's salt.
+        seed: Seed of the tenants.
+        salt: The split's salt.
         split: Which split.
-        count: How many; production may ask the same thing twice, held-out sets never do.
-        seed: Seed of the draw.
+        count: How many; production may ask the same thing twice, held-out sets never do, and
+            give fewer where there are no more.
+        draw_seed: Seed of the draw.
     """
-    rng = np.random.default_rng([config.seed, seed])
-    by_name = {t.name: t for t in tenants(config.seed)}
+    rng = np.random.default_rng([seed, draw_seed])
+    by_name = {t.name: t for t in tenants(seed)}
     of_kind: dict[str, list[list[Specification]]] = {}
-    for specs in population(config.seed, config.build.split_salt)[split].values():
+    for specs in population(seed, salt)[split].values():
         of_kind.setdefault(specs[0].kind, []).append(specs)
     weights = np.array([KIND_WEIGHTS[k] for k in of_kind], dtype=float)
     kinds = rng.choice(list(of_kind), 20 * count, p=weights / weights.sum())
@@ -285,19 +288,6 @@ def draw(config: FlywheelConfig, split: Split, count: int, seed: int) -> list[Sc
         if split != "train" and spec.text in seen:
             continue
         seen.add(spec.text)
-        wording = seed if split == "train" else 0
+        wording = draw_seed if split == "train" else 0
         made.append(scenario(spec, by_name[spec.tenant], split, wording))
     return made
-
-
-def frozen(config: FlywheelConfig) -> list[Scenario]:
-    """Draw the frozen evaluation set: the same scenarios every night."""
-    return [
-        *draw(config, "frozen_params", config.evaluate.params, 11),
-        *draw(config, "frozen_compositions", config.evaluate.compositions, 12),
-    ]
-
-
-def validation(config: FlywheelConfig) -> list[Scenario]:
-    """Draw the validation set that chooses among candidates: the same scenarios every night."""
-    return draw(config, "validation", config.train.validation_scenarios, 13)

@@ -7,13 +7,22 @@ methods as tools, `get_reward()`. Everything else starts with an underscore.
 from __future__ import annotations
 
 import ast
+import json
 import operator
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+
+from schemas.dataset import Scenario, Split
+from schemas.episode import Message
+from tasks.rollout.environment import Environment
+from tasks.rollout.scenarios import Specification, draw
+from tasks.rollout.scripted import ScriptedAgent, SqlTools
 from tasks.rollout.tenants import Tenant, table_rows, tenants
+from tasks.rollout.version import play_version
 from warehouse.databases import write_database
 from warehouse.sandbox import Sandbox
 
@@ -32,11 +41,14 @@ class SqlWorld:
     Args:
         root: Folder of the tenants' databases; made if missing.
         seed: Seed of tenants and rows.
+        salt: Salt of the split of its scenarios.
     """
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: int, salt: str = "flywheel") -> None:
         self.tenants: dict[str, Tenant] = {t.name: t for t in tenants(seed)}
-        self._folder = root / f"seed{seed}"
+        self._seed = seed
+        self._salt = salt
+        self._folder = root / f"seed{seed}-{play_version()}"
         self._folder.mkdir(parents=True, exist_ok=True)
         for tenant in self.tenants.values():
             if not self.database(tenant).exists():
@@ -51,22 +63,33 @@ class SqlWorld:
     def query(self, tenant: Tenant, sql: str) -> str:
         """Run one query in the sandbox and put its result, or its error, into a line of text."""
         key = (tenant.name, sql)
-        if key not in self._cache:
-            if self._sandbox is None:
-                self._sandbox = Sandbox()
-            result = self._sandbox.query(self.database(tenant), sql)
-            if result.error is not None:
-                self._cache[key] = f"Error: {_short_error(result.error)}"
-            else:
-                self._cache[key] = "; ".join(
-                    ", ".join("NULL" if v is None else f"{v}" for v in row)
-                    for row in result.rows[:5]
-                )
+        if key in self._cache:
+            return self._cache[key]
+        if self._sandbox is None:
+            self._sandbox = Sandbox()
+        result = self._sandbox.query(self.database(tenant), sql)
+        if result.error is not None:  # not kept: a time-out today may be an answer tomorrow
+            return f"Error: {_short_error(result.error)}"
+        self._cache[key] = "; ".join(
+            ", ".join("NULL" if v is None else f"{v}" for v in row) for row in result.rows[:5]
+        )
         return self._cache[key]
 
     def environment(self) -> SqlAgent:
         """Make one environment; all of them share this world."""
         return SqlAgent(self)
+
+    def draw(self, split: Split, count: int, seed: int) -> list[Scenario]:
+        """Draw scenarios of one split; held-out splits never repeat one."""
+        return draw(self._seed, self._salt, split, count, seed)
+
+    def act(
+        self, scenario: Scenario, environment: Environment, rng: np.random.Generator
+    ) -> list[Message]:
+        """Let the scripted agent play one episode; the environment was reset."""
+        asked = Specification(**json.loads(scenario.specification))
+        tools = cast(SqlTools, environment)
+        return ScriptedAgent(tools, asked, self.tenants[asked.tenant], rng).play()
 
     def close(self) -> None:
         """Stop the sandbox."""
@@ -187,11 +210,14 @@ class SqlAgent:
         """Verify the final answer against the gold query.
 
         Returns:
-            1 for a right answer that rests on at least one query, else 0.
+            1 for a right answer that rests on at least one query, else 0; None when the gold
+            query itself cannot be run.
         """
         if self._malformed or self._answer is None or not self._queries:
             return 0.0
         gold = self._world.query(self._tenant, self._gold_sql)
+        if gold.startswith("Error:"):
+            return None
         return float(answers_match(self._answer, gold))
 
     def _finish(self, answer: str | None, malformed: bool = False) -> None:

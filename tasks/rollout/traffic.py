@@ -33,6 +33,7 @@ def write_night(
     champion: str | None,
     out: Path,
     clock: Callable[[], datetime],
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Write one day's `episodes.jsonl` and `feedback.jsonl`.
 
@@ -42,6 +43,7 @@ def write_night(
         champion: Folder of the serving policy; None serves the scripted agent.
         out: Folder of the two files.
         clock: Gives the night's time; the traffic lies in the day before it.
+        version: The serving policy's version for the logs; None takes its folder's name.
 
     Returns:
         `episodes`, `feedback` and `success`, the true share of right answers, which the logs do
@@ -51,7 +53,7 @@ def write_night(
     seed = int(night.replace("-", ""))
     rng = np.random.default_rng([config.seed, seed])
     # Some users ask again: their second episodes are played after, and counted in.
-    first = draw(config, "train", int(count / 1.2), seed)
+    first = draw(config.seed, config.build.split_salt, "train", int(count / 1.2), seed)
     rollouts = _serve(config, champion, first, seed)
     reactions = [react(bool(r.reward), rng) for r in rollouts]
     again = [i for i, events in enumerate(reactions) if any(e["kind"] == "reask" for e in events)]
@@ -62,7 +64,7 @@ def write_night(
     rollouts += second
     scenarios = [*first, *(first[i] for i in again)]
     began = clock() - timedelta(days=1)
-    served = _Serving(night, Path(champion).name if champion else None, began)
+    served = _Serving(night, version or (Path(champion).name if champion else None), began)
     with (
         (out / "episodes.jsonl").open("w") as episodes,
         (out / "feedback.jsonl").open("w") as events,

@@ -27,7 +27,6 @@ from schemas.rollout import Rollout
 from schemas.training_config import TinyPolicy
 from tasks.rollout.environment import World
 from tasks.rollout.play import opening, play_loaded, sampling
-from tasks.rollout.scenarios import draw
 from tasks.train.augment import retell, vocabulary
 
 History = list[dict[str, float]]
@@ -103,9 +102,7 @@ def grpo(bench: Bench) -> Trained:
     """Reinforce what works better than its group, by play in the environment."""
     recipe = bench.config.train.grpo
     policy = _start(bench)
-    scenarios = draw(
-        bench.config, "train", recipe.steps * recipe.scenarios_per_step, bench.seed + 41
-    )
+    scenarios = bench.world.draw("train", recipe.steps * recipe.scenarios_per_step, bench.seed + 41)
     rows = [{"prompt": opening(s, None), **json.loads(s.row)} for s in scenarios]
     history = train_grpo(
         policy, rows, bench.world.environment, config=recipe,
@@ -209,7 +206,7 @@ def _explore(
     """Play fresh training scenarios several times each."""
     if scenarios == 0:
         return []
-    drawn = draw(bench.config, "train", scenarios, bench.seed + salt)
+    drawn = bench.world.draw("train", scenarios, bench.seed + salt)
     rollouts = play_loaded(
         bench.config, bench.world, policy, drawn, samples=generations, temperature=1.0,
         seed=bench.seed + salt,

@@ -13,25 +13,18 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from schemas.config import FlywheelConfig
 from schemas.errors import ConfigurationError, TrainingError
-from schemas.progress import report
+from schemas.progress import Progress, report
+from tasks.rollout.version import train_version
 from tasks.train.worker import RESULT, Order
 
 _ORDER_OF_COST = ("grpo", "rejection", "dpo", "sft")
 """Longest first, so that the last process does not start when the others are done."""
-
-
-class Progress(Protocol):
-    """Told how far a stage is; see `schemas.progress.report`."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Report one advance."""
-        ...
 
 
 def train(
@@ -109,7 +102,7 @@ def order(
     plain = config.model_dump(mode="json")
     return Order(
         candidate=name, config=plain, build=build, start=start, seed=seed,
-        folder=str((folder / name).resolve()), threads=config.train.threads,
+        folder=str((folder / name).resolve()), threads=config.train.threads, code=train_version(),
     )  # fmt: skip
 
 
@@ -119,18 +112,35 @@ def run_all(orders: Sequence[Order], processes: int, progress: Progress) -> list
     Returns:
         Each worker's result, in the order given; a worker that died has `error` and `next`.
     """
+    running: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(max_workers=processes) as pool:
-        return list(pool.map(lambda one: run_worker(one, progress), orders))
+        try:
+            return list(pool.map(lambda one: run_worker(one, progress, running), orders))
+        except BaseException:  # interrupted: nobody waits for the workers any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in running:
+                process.terminate()
+            raise
 
 
-def run_worker(given: Order, progress: Progress) -> dict[str, Any]:
-    """Run one worker and read its result; the very same order is not worked twice."""
+def run_worker(
+    given: Order, progress: Progress, running: list[subprocess.Popen[str]]
+) -> dict[str, Any]:
+    """Run one worker and read its result; a good result of the very same order is kept.
+
+    Args:
+        given: What the worker is to do.
+        progress: Told what it tells.
+        running: The process is added here, for whoever must end it early.
+    """
     folder = Path(given.folder)
     folder.mkdir(parents=True, exist_ok=True)
     order_file, result_file = folder / "order.json", folder / RESULT
     wanted = msgspec.json.encode(given)
     if result_file.exists() and order_file.exists() and order_file.read_bytes() == wanted:
-        return dict(json.loads(result_file.read_text()))
+        known = dict(json.loads(result_file.read_text()))
+        if "error" not in known:
+            return known
     result_file.unlink(missing_ok=True)
     order_file.write_bytes(wanted)
     threads = str(given.threads)
@@ -147,6 +157,7 @@ def run_worker(given: Order, progress: Progress) -> dict[str, Any]:
             text=True,
         ) as process,
     ):  # fmt: skip
+        running.append(process)
         assert process.stdout is not None
         for line in process.stdout:
             _relay(given.candidate, line, progress)

@@ -17,8 +17,7 @@ import msgspec
 from schemas.config import FlywheelConfig
 from schemas.dataset import Pair, Scenario, Trajectory
 from schemas.errors import FlywheelError
-from tasks.rollout.environment import World, open_world
-from tasks.rollout.scenarios import validation
+from tasks.rollout.environment import World, open_world, validation
 from warehouse.tables import Warehouse
 
 RESULT = "result.json"
@@ -36,6 +35,8 @@ class Order(msgspec.Struct, frozen=True):
     folder: str
     """Result and policy go here."""
     threads: int
+    code: str
+    """Digest of the code that trains and plays: other code, other order."""
 
 
 def work(order: Order) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.config import EnvironmentConfig, FlywheelConfig
 from schemas.errors import ConfigurationError
-from tasks.rollout.environment import open_world
+from tasks.rollout.environment import frozen, open_world
 from tasks.rollout.sql_agent import SqlWorld
 from tasks.rollout.tools import tool_schemas
 
@@ -16,8 +16,8 @@ PLUGIN = '''
 class Bare:
     """A world of nothing."""
 
-    def __init__(self, root, seed, size=1):
-        self.told = (root.name, seed, size)
+    def __init__(self, root, seed, salt, size=1):
+        self.told = (root.name, seed, salt, size)
 
     def environment(self):
         return object()
@@ -56,11 +56,17 @@ def test_a_plugin_is_named_by_package_module_and_attribute(
     monkeypatch.syspath_prepend(tmp_path)
     world = open_world(configured(config, "their_package.shop:Bare", size=4))
     assert type(world).__name__ == "Bare"
-    assert vars(world) == {"told": ("environment", config.seed, 4)}
+    assert vars(world) == {"told": ("environment", config.seed, "flywheel", 4)}
     with pytest.raises(ConfigurationError, match="colour"):
         open_world(configured(config, "their_package.shop:Bare", colour=3))
     for name in ("their_package", "their_package.shop"):
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_more_held_out_scenarios_than_there_are_is_an_error(config: FlywheelConfig) -> None:
+    evaluate = config.evaluate.model_copy(update={"params": 100_000})
+    with pytest.raises(ConfigurationError, match=r"has \d+ frozen_params scenarios, 100000 are"):
+        frozen(config.model_copy(update={"evaluate": evaluate}))
 
 
 def test_options_that_do_not_fit_are_an_error(config: FlywheelConfig) -> None:

@@ -6,15 +6,14 @@ from datetime import date
 import pytest
 
 from schemas.config import FlywheelConfig
+from tasks.rollout.environment import frozen, validation
 from tasks.rollout.scenarios import (
     KIND_WEIGHTS,
     Specification,
     draw,
-    frozen,
     gold_sql,
     population,
     split_of,
-    validation,
 )
 from tasks.rollout.sql_agent import SqlWorld
 from tasks.rollout.tenants import Tenant, tenants
@@ -50,7 +49,11 @@ def test_drawn_sets_are_disjoint_by_specification(seed: int) -> None:
     config = FlywheelConfig(seed=seed)
     sets = [
         {s.specification for s in drawn}
-        for drawn in (draw(config, "train", 3000, 5), validation(config), frozen(config))
+        for drawn in (
+            draw(config.seed, config.build.split_salt, "train", 3000, 5),
+            validation(config),
+            frozen(config),
+        )
     ]
     assert not sets[0] & sets[1]
     assert not sets[0] & sets[2]
@@ -77,8 +80,12 @@ def test_another_salt_splits_otherwise() -> None:
 
 
 def test_a_draw_repeats_itself_and_another_seed_is_another_draw(config: FlywheelConfig) -> None:
-    assert draw(config, "train", 50, 5) == draw(config, "train", 50, 5)
-    assert draw(config, "train", 50, 5) != draw(config, "train", 50, 6)
+    assert draw(config.seed, config.build.split_salt, "train", 50, 5) == draw(
+        config.seed, config.build.split_salt, "train", 50, 5
+    )
+    assert draw(config.seed, config.build.split_salt, "train", 50, 5) != draw(
+        config.seed, config.build.split_salt, "train", 50, 6
+    )
     assert frozen(config) == frozen(config)
 
 
@@ -92,14 +99,14 @@ def test_frozen_and_validation_sets_hold_no_duplicate(seed: int) -> None:
 
 
 def test_a_draw_takes_kinds_by_their_weights(config: FlywheelConfig) -> None:
-    kinds = [s.slice for s in draw(config, "train", 4000, 2)]
+    kinds = [s.slice for s in draw(config.seed, config.build.split_salt, "train", 4000, 2)]
     for kind, weight in KIND_WEIGHTS.items():
         # Weights sum to 19; three standard errors of a share near 0.2 in 4000 draws are 0.019.
         assert kinds.count(kind) / 4000 == pytest.approx(weight / 19, abs=0.02)
 
 
 def test_every_kinds_true_answer_is_a_value(config: FlywheelConfig, world: SqlWorld) -> None:
-    scenarios = [*frozen(config)[::4], *draw(config, "train", 150, 5)]
+    scenarios = [*frozen(config)[::4], *draw(config.seed, config.build.split_salt, "train", 150, 5)]
     assert {s.slice for s in scenarios} == set(KIND_WEIGHTS)
     for scenario in scenarios:
         row = json.loads(scenario.row)

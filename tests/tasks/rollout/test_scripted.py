@@ -41,7 +41,7 @@ TOP = Specification("t", "top", "money", "product", area="north")
 
 
 def test_about_half_of_its_episodes_succeed(config: FlywheelConfig) -> None:
-    scenarios = draw(config, "train", 300, 5)
+    scenarios = draw(config.seed, config.build.split_salt, "train", 300, 5)
     played = play_policy(config, SCRIPTED, scenarios, samples=1, greedy=False, seed=1)
     assert 0.4 <= sum(r.reward for r in played) / 300 <= 0.6
 
@@ -49,7 +49,7 @@ def test_about_half_of_its_episodes_succeed(config: FlywheelConfig) -> None:
 def test_each_kind_of_question_sometimes_succeeds_and_sometimes_fails(
     config: FlywheelConfig,
 ) -> None:
-    scenarios = draw(config, "train", 300, 5)
+    scenarios = draw(config.seed, config.build.split_salt, "train", 300, 5)
     played = play_policy(config, SCRIPTED, scenarios, samples=1, greedy=False, seed=1)
     for kind in {s.slice for s in scenarios}:
         rewards = [r.reward for s, r in zip(scenarios, played, strict=True) if s.slice == kind]

@@ -131,7 +131,7 @@ def test_traffic_asks_nothing_that_is_held_out(day: Any, config: FlywheelConfig)
     held_out = {
         s.scenario_id
         for split in ("validation", "frozen_params", "frozen_compositions")
-        for s in draw(config, split, 1500, 1)
+        for s in draw(config.seed, config.build.split_salt, split, 1500, 1)
     }
     assert not held_out & {e["scenario_id"] for e in episodes}
 

@@ -171,7 +171,7 @@ def test_a_seed_repeats_its_numbers_and_another_gives_others() -> None:
 def test_no_retold_question_is_one_that_is_held_out(tmp_path: Path) -> None:
     """Retell real episodes of the environment; their SQL must ask nothing that is held out."""
     config = FlywheelConfig(home=tmp_path, seed=3)
-    drawn = draw(config, "train", 400, 1)
+    drawn = draw(config.seed, config.build.split_salt, "train", 400, 1)
     rollouts = play_policy(config, "scripted", drawn, samples=1, greedy=False, seed=1)
     asked = [s.question for s in drawn]
     episodes = [

@@ -1,7 +1,6 @@
 """A night's training end to end, small: traffic, a build, workers in processes of their own."""
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tasks.build.build import build
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
 from tasks.rollout.traffic import write_night
-from tasks.train.recipe import order, run_all, train
+from tasks.train.recipe import _choice, order, run_all, train
 from tasks.train.worker import RESULT
 from warehouse.tables import Warehouse
 
@@ -194,24 +193,13 @@ def test_a_worker_that_dies_is_reported_and_the_others_go_on(later: Later) -> No
     assert others == sorted(later.result["candidates"], key=lambda c: c["name"] == "grpo")
 
 
-@pytest.fixture
-def fail(later: Later) -> Iterator[Callable[[str], None]]:
-    """Let a candidate's result, which is there to be read, say that it failed."""
-    kept: dict[Path, str] = {}
-
-    def failed(name: str) -> None:
-        file = later.run_dir / "candidates" / name / RESULT
-        kept[file] = file.read_text()
-        file.write_text(json.dumps({"name": name, "error": "It broke.", "next": "Mend it."}))
-
-    yield failed
-    for file, text in kept.items():
-        file.write_text(text)
+def broke(name: str) -> dict[str, Any]:
+    return {"name": name, "error": "It broke.", "next": "Mend it."}
 
 
-def test_a_failure_of_one_candidate_is_told_beside_the_others(later: Later, fail: Any) -> None:
-    fail("sft")
-    result = later.train()
+def test_a_failure_of_one_candidate_is_told_beside_the_others(later: Later) -> None:
+    grpo = next(c for c in later.result["candidates"] if c["name"] == "grpo")
+    result = _choice(["sft", "grpo"], {"sft": broke("sft"), "grpo": grpo})
     assert result["chosen"] == "grpo"
     assert set(result["policies"]) == {"grpo"}
     failed = next(c for c in result["candidates"] if c["name"] == "sft")
@@ -219,11 +207,17 @@ def test_a_failure_of_one_candidate_is_told_beside_the_others(later: Later, fail
     assert failed["health"] == ["It broke."]
 
 
-def test_a_night_whose_every_candidate_failed_is_an_error(later: Later, fail: Any) -> None:
-    fail("sft")
-    fail("grpo")
+def test_a_night_whose_every_candidate_failed_is_an_error() -> None:
     with pytest.raises(TrainingError, match=r"It broke\. Mend it\."):
-        later.train()
+        _choice(["sft", "grpo"], {name: broke(name) for name in ("sft", "grpo")})
+
+
+def test_a_candidate_that_failed_is_tried_again(later: Later) -> None:
+    file = later.run_dir / "candidates" / "sft" / RESULT
+    good = json.loads(file.read_text())
+    file.write_text(json.dumps(broke("sft")))
+    again = next(c for c in later.train()["candidates"] if c["name"] == "sft")
+    assert again["validation"] == good["validation"]
 
 
 def test_a_first_night_without_imitation_is_a_configuration_error(tmp_path: Path) -> None:
