@@ -52,7 +52,7 @@ def from_environment(config: FlywheelConfig) -> FlywheelConfig:
     """
     home = config.home
     if "home" not in config.model_fields_set and os.environ.get(HOME):
-        home = Path(os.environ[HOME])
+        home = FlywheelConfig.model_validate({"home": os.environ[HOME]}).home
     return config.model_copy(update={"home": home.expanduser().resolve()})
 
 

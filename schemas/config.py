@@ -5,19 +5,21 @@ The defaults are the embedded CPU profile; a file lists only what differs.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from schemas.errors import ConfigurationError
 from schemas.training_config import Section, TrainConfig
 
 
 class IngestConfig(Section):
     """Reading logs."""
 
-    chunk_mb: int = Field(4, ge=1)
-    """Megabytes of JSON lines parsed at once."""
+    chunk_mb: int = Field(64, ge=1)
+    """Megabytes of log files read and committed together; a bigger file stands alone."""
 
 
 class LabelConfig(Section):
@@ -118,7 +120,7 @@ class FlywheelConfig(Section):
     """Everything the flywheel can be told."""
 
     home: Path = Path(".flywheel")
-    """Folder (or object-store URL) of all run-time data."""
+    """Local folder of all run-time data; a URL is refused."""
     seed: int = Field(0, ge=0)
     """Seed of scenarios, traffic and training."""
     ingest: IngestConfig = IngestConfig()
@@ -137,3 +139,14 @@ class FlywheelConfig(Section):
     """What a challenger must prove."""
     traffic: TrafficConfig = TrafficConfig()
     """The demo's production."""
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _is_local(cls, home: Any) -> Any:
+        """Refuse a URL, also one that has been a path and so lost one of its slashes."""
+        if "://" in str(home) or re.match(r"[A-Za-z][\w+.-]+:/", str(home)):
+            raise ConfigurationError(
+                f"home = {str(home)!r} is a URL; the home is a local folder today.",
+                "Give a folder; a mounted bucket is one too.",
+            )
+        return home

@@ -17,8 +17,8 @@ from tasks.ingest.parse import Known, Parsed, parse_file
 from tasks.ingest.reader import expand
 from warehouse.tables import Warehouse
 
-BATCH_BYTES = 64 * 1024 * 1024
-"""Bytes of log files that are committed together."""
+MEGABYTE = 1024 * 1024
+"""Bytes."""
 QUARANTINE_JUMP = 0.2
 """Rise of a format's share of refused records, against its history, that raises an alarm."""
 JUMP_ROWS = 100
@@ -119,7 +119,7 @@ def ingest(
     warehouse = Warehouse(config.home)
     files = expand(paths)
     account, refusals, done = Account(), [], 0
-    for batch in batches(list(files)):
+    for batch in batches(list(files), config.ingest.chunk_mb * MEGABYTE):
         known = known_sources(warehouse)
         parsed: dict[str, Parsed] = {}
         for path in batch:
@@ -160,12 +160,12 @@ def refuse(
         account.alarms.append(f"no rows taken: {refusal.message}")
 
 
-def batches(files: list[Path]) -> Iterator[list[Path]]:
-    """Group files so that one group's bytes fit in memory; a bigger file stands alone."""
+def batches(files: list[Path], limit: int) -> Iterator[list[Path]]:
+    """Group files of at most `limit` bytes together; a bigger file stands alone."""
     group: list[Path] = []
     size = 0
     for file in files:
-        if group and size + file.stat().st_size > BATCH_BYTES:
+        if group and size + file.stat().st_size > limit:
             yield group
             group, size = [], 0
         group.append(file)

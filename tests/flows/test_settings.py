@@ -41,6 +41,18 @@ def test_flow_parameters_without_a_home_take_it_from_the_environment(
     assert from_environment(FlywheelConfig(home=Path("/elsewhere"))).home == Path("/elsewhere")
 
 
+def test_a_home_that_is_a_url_is_refused_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError, match="is a URL"):
+        load_config(home=Path("s3://bucket/x"))
+    with pytest.raises(ConfigurationError, match="is a URL"):
+        load_config(write(tmp_path, "home: gs://bucket/x"))
+    monkeypatch.setenv("FLYWHEEL_HOME", "s3://bucket/x")
+    with pytest.raises(ConfigurationError, match="is a URL"):
+        from_environment(FlywheelConfig())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

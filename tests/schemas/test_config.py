@@ -1,9 +1,12 @@
 """The configuration refuses what it does not know and cannot be changed while a night runs."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from schemas.config import FlywheelConfig
+from schemas.errors import ConfigurationError
 from schemas.training_config import HubPolicy, TinyPolicy
 
 
@@ -46,3 +49,13 @@ def test_the_kind_of_policy_chooses_its_settings() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         FlywheelConfig().seed = 1
+
+
+@pytest.mark.parametrize("home", ["s3://bucket/x", Path("s3://bucket/x"), "file:///x", "a://b"])
+def test_a_home_that_is_a_url_is_refused_and_makes_no_folder_of_that_name(home: str) -> None:
+    with pytest.raises(ConfigurationError, match="is a URL; the home is a local folder"):
+        FlywheelConfig.model_validate({"home": home})
+
+
+def test_a_folder_with_a_colon_in_its_name_is_a_home() -> None:
+    assert FlywheelConfig(home=Path("runs/12:30/x")).home == Path("runs/12:30/x")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.config import FlywheelConfig
 from schemas.errors import InputError
-from tasks.ingest.ingest import ingest
+from tasks.ingest.ingest import batches, ingest
 from warehouse.tables import Warehouse
 
 NIGHT = "2026-01-02"
@@ -175,6 +176,24 @@ def test_a_stray_file_in_a_folder_raises_an_alarm(read, chat, write, tmp_path):
     assert (account["files"], account["episodes"]) == (2, 1)
     assert len(account["alarms"]) == 1
     assert "b.json" in account["alarms"][0]
+
+
+def test_files_are_read_together_up_to_the_chunk_and_a_bigger_one_alone(tmp_path):
+    files = [tmp_path / name for name in "abcd"]
+    for file, size in zip(files, (4, 6, 30, 1), strict=True):
+        file.write_bytes(b"x" * size)
+    a, b, c, d = files
+    assert list(batches(files, limit=10)) == [[a, b], [c], [d]]
+
+
+def test_the_configured_chunk_decides_how_many_commits_there_are(config, clock, chat, write):
+    texts = [chat(name, answer=name * 350_000) for name in ("r1", "r2")]
+    paths = [write(f"{number}.jsonl", text) for number, text in enumerate(texts)]
+    # Two files of 0.7 MB: one commit within 64 MB, two within 1 MB; version 0 is the empty table.
+    for name, chunk_mb, commits in (("a", 64, 1), ("b", 1, 2)):
+        other = FlywheelConfig(home=config.home / name, ingest={"chunk_mb": chunk_mb})
+        account = ingest(other, paths, night=NIGHT, clock=clock)
+        assert (account["tables"]["sources"], account["episodes"]) == (commits, 2)
 
 
 def test_a_grown_file_is_taken_up_where_it_ended(config, read, chat, write):
