@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pyarrow as pa
 
-from schemas.dataset import Pair, Scenario, SplitKey, Trajectory
+from schemas.dataset import Pair, SplitKey, Trajectory
 from schemas.episode import Episode
 from schemas.label import Label
 from schemas.release import Attempt, Decision
@@ -30,11 +30,14 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "splits": SplitKey,
     "trajectories": Trajectory,
     "pairs": Pair,
-    "scenarios": Scenario,
     "evaluations": Attempt,
     "decisions": Decision,
 }
-"""Table name to the struct of one row."""
+"""Table name to the struct of one row.
+
+Scenarios have no table: those from logs are the rows of `trajectories` with `use = 'rl'`, and those
+of an environment come from its seeded generator, which gives the same ones again.
+"""
 
 PARTITIONS: dict[str, list[str]] = {
     "episodes": ["day"],

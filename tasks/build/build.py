@@ -71,7 +71,7 @@ def build(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) 
         "evaluation": len(of_side(own, divided.side, "held_out")),
         "retired": len(of_side(own, divided.side, "retired")),
         "leaks": leaks,
-        # Counted by the training stage, which has the tokenizer.
+        # None: needs the tokenizer; the training stage counts it for what it trains on.
         "tool_tokens_under_mask": None,
         "inputs": inputs,
         "version": versions["trajectories"],

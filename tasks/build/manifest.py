@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from schemas.config import BuildConfig
+from schemas.digest import digest
 
 METHOD = "1"
 """Version of the building code; raised when the same inputs would give other rows."""
@@ -17,7 +17,7 @@ METHOD = "1"
 def build_digest(night: str, inputs: dict[str, int], config: BuildConfig) -> str:
     """Digest night, input table versions, configuration and code version."""
     said = json.dumps([METHOD, night, sorted(inputs.items()), config.model_dump(mode="json")])
-    return sha256(said.encode()).hexdigest()[:16]
+    return digest(said, 16)
 
 
 def manifest_path(home: Path, digest: str) -> Path:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import NamedTuple
 
 from schemas.config import BuildConfig
+from schemas.digest import digest
 from tasks.build.verdicts import Verdict, best_first
 from tasks.label.process import TOOL_ERROR
 
@@ -38,7 +38,7 @@ class PairChoice(NamedTuple):
     def pair_id(self) -> str:
         """Digest of what makes the pair."""
         named = f"{self.kind}:{self.chosen_episode}:{self.rejected_episode}:{self.failed}"
-        return sha256(named.encode()).hexdigest()[:24]
+        return digest(named, 24)
 
 
 class Problem(NamedTuple):

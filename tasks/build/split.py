@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Literal, NamedTuple
 
 from schemas.dataset import SplitKey
+from schemas.digest import digest
 from schemas.errors import InvariantError
 from tasks.build.verdicts import Verdict
 
@@ -43,12 +43,10 @@ def keys_of(verdict: Verdict) -> list[tuple[Kind, str]]:
         ("question", verdict.question),
     ]
     keys: list[tuple[Kind, str]] = [
-        (kind, sha256(f"{kind}:{value}".encode()).hexdigest()[:24])
-        for kind, value in named
-        if value
+        (kind, digest(f"{kind}:{value}", 24)) for kind, value in named if value
     ]
     # An episode with none of them stands for itself.
-    return keys or [("question", sha256(verdict.episode_id.encode()).hexdigest()[:24])]
+    return keys or [("question", digest(verdict.episode_id, 24))]
 
 
 def split(
@@ -103,7 +101,7 @@ def side_of(group: list[str], remembered: dict[str, Side], salt: str, share: flo
         return "retired"
     if before:
         return before.pop()
-    draw = int(sha256(f"{salt}:{group[0]}".encode()).hexdigest()[:8], 16) / 2**32
+    draw = int(digest(f"{salt}:{group[0]}", 8), 16) / 2**32
     return "held_out" if draw < share else "train"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from hashlib import sha256
 
 from schemas.config import BuildConfig
+from schemas.digest import digest
 from tasks.build.verdicts import Verdict, best_first
 
 
@@ -40,7 +40,7 @@ def replayed(
     """
     bodies = {verdict.body_digest for verdict in own}
     fit = [v for v in sft_episodes(older, config) if v.body_digest not in bodies]
-    fit.sort(key=lambda v: sha256(f"{night}:{v.episode_id}".encode()).digest())
+    fit.sort(key=lambda v: digest(f"{night}:{v.episode_id}"))
     return fit[: int(config.replay_share * len(own))]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from schemas.digest import digest
 from schemas.signal import Signal
 from tasks.ingest.importer import Place
 from tasks.ingest.openai_chat import json_text, text
@@ -72,7 +72,7 @@ def read(record: dict[str, Any], place: Place) -> Signal:
     time = parse_time(event.timestamp)
     said = [episode_id, session_id, time, event.kind, value, comment]
     return Signal(
-        signal_id=sha256(msgspec.json.encode(said)).hexdigest(),
+        signal_id=digest(msgspec.json.encode(said)),
         episode_id=episode_id,
         session_id=session_id,
         timestamp=time,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
+from schemas.digest import digest
 from schemas.episode import Episode, Message
 from tasks.ingest.importer import Draft, Place
 
@@ -90,8 +90,3 @@ def outcome(episode: Episode) -> str:
     if episode.logged_reward is None:
         return "unlabelled"
     return "success" if episode.logged_reward >= SUCCESS else "failure"
-
-
-def digest(data: bytes) -> str:
-    """Give the sha256 of bytes as hexadecimal text."""
-    return sha256(data).hexdigest()

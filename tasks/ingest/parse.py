@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.digest import digest
 from schemas.episode import Episode
 from schemas.errors import InputError
 from schemas.signal import Signal
@@ -177,5 +177,5 @@ def shape_of(records: list[RawRecord]) -> str:
         except (msgspec.DecodeError, ValueError, RecursionError):
             continue
         if isinstance(content, dict):
-            return sha256(",".join(sorted(content)).encode()).hexdigest()[:16]
+            return digest(",".join(sorted(content)), 16)
     return ""

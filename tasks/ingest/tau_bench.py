@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from schemas.digest import digest
 from tasks.ingest.importer import Draft, Place
 from tasks.ingest.messages import RawMessage, normalize_messages
 from tasks.ingest.openai_chat import json_text
@@ -47,7 +47,7 @@ def read(record: dict[str, Any], _place: Place) -> Draft:
     user_cost = result.info.get("user_cost")
     return Draft(
         messages=normalize_messages(result.traj),
-        scenario_id=f"tau_bench-{result.task_id}-{sha256(task).hexdigest()[:8]}",
+        scenario_id=f"tau_bench-{result.task_id}-{digest(task, 8)}",
         trial=result.trial,
         agent="tau_bench",
         cost_usd=user_cost if isinstance(user_cost, float) else None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.config import FlywheelConfig, LabelConfig
+from schemas.digest import digest
 from schemas.errors import MissingStateError
 from schemas.progress import report
 from tasks.label.facts import Facts, Steps, add_message_evidence, mark, read_facts, read_steps
@@ -37,7 +37,7 @@ DECISION_SUPPORT = 2
 
 def label_version_of(config: LabelConfig) -> str:
     """Digest the labelling configuration and code version."""
-    return digest(f"{METHOD}:{config.model_dump_json()}")
+    return digest(f"{METHOD}:{config.model_dump_json()}", 16)
 
 
 def label(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def label(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) 
     report("label", 0, 3, "evidence")
     facts = read_facts(warehouse)
     revision, digests = recall(warehouse, facts)
-    fresh = [digest(f"{version};{heard}") for heard in facts.heard]
+    fresh = [digest(f"{version};{heard}", 16) for heard in facts.heard]
     changed = np.array([new != old for new, old in zip(fresh, digests, strict=True)], dtype=bool)
     wanted = np.flatnonzero(changed)
     report("label", 1, 3, f"{len(wanted)} episodes")
@@ -79,7 +79,7 @@ def label(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) 
         }
         rows = label_rows(facts.take(wanted), steps, reliability, config.label, about)
         said = ",".join(f"{facts.episode_id[i]}:{revision[i]}:{fresh[i]}" for i in wanted)
-        warehouse.append("labels", rows, transaction=f"label:{digest(said)}")
+        warehouse.append("labels", rows, transaction=f"label:{digest(said, 16)}")
     report("label", 2, 3, "summary")
     result = summary(warehouse, facts, reliability, config.label, night)
     report("label", 3, 3)
@@ -124,11 +124,6 @@ def learn_all(facts: Facts, config: LabelConfig) -> Reliability:
     """Learn from every verified episode what the kinds of evidence weigh."""
     evidence, outcome = verified_part(facts)
     return learn(evidence, outcome, smoothing=config.smoothing, prior=config.prior_log_odds)
-
-
-def digest(text: str) -> str:
-    """Give a short digest of a text."""
-    return sha256(text.encode()).hexdigest()[:16]
 
 
 def summary(
