@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import get_json_schema
 
 from models.cache import GrowingCache
 from models.chat import parse_turn
@@ -135,7 +136,7 @@ class Player:
         Returns:
             One rollout an environment, in order; the caller sets `scenario_id` and `attempt`.
         """
-        ids = self.prompt_ids(prompts)
+        ids = self.prompt_ids(prompts, environments[0] if environments else None)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         played: list[Rollout | None] = [None] * len(ids)
         was_training = self._model.training
@@ -155,11 +156,17 @@ class Player:
         self._model.train(was_training)
         return [p for p in played if p is not None]
 
-    def prompt_ids(self, prompts: Sequence[list[dict[str, Any]]]) -> list[list[int]]:
-        """Tokenise prompts up to where the agent speaks."""
+    def prompt_ids(
+        self, prompts: Sequence[list[dict[str, Any]]], environment: Any = None
+    ) -> list[list[int]]:
+        """Tokenise prompts up to where the agent speaks, with its tools where a template asks."""
+        tools: list[dict[Any, Any] | Callable[..., Any]] | None = None
+        if environment is not None and "tools" in (self._tokenizer.chat_template or ""):
+            tools = [get_json_schema(tool) for tool in tools_of(environment).values()]
         made = self._tokenizer.apply_chat_template(
-            list(prompts), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+            list(prompts), tools=tools, add_generation_prompt=True, tokenize=True,
+            return_dict=False,
+        )  # fmt: skip
         return cast(list[list[int]], made)
 
     def _row(self, index: int, environment: Any) -> _Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,19 +19,23 @@ class Masked(msgspec.Struct, frozen=True):
 
 
 def tokenise(
-    chats: Sequence[list[dict[str, Any]]], tokenizer: PreTrainedTokenizerBase
+    chats: Sequence[list[dict[str, Any]]],
+    tokenizer: PreTrainedTokenizerBase,
+    tools: str | None = None,
 ) -> list[Masked]:
     """Render conversations through the chat template and mask the agent's tokens.
 
     Args:
         chats: Messages as `models.chat.to_chat` gives them.
         tokenizer: Its template marks the agent's text with `{% generation %}`.
+        tools: Tool schemas as JSON text, as logged, for templates that show them.
     """
     if not chats:
         return []
     made: Any = tokenizer.apply_chat_template(
-        list(chats), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-    )
+        list(chats), tools=json.loads(tools) if tools else None, tokenize=True, return_dict=True,
+        return_assistant_tokens_mask=True,
+    )  # fmt: skip
     return [
         Masked(list(ids), [int(m) for m in mask])
         for ids, mask in zip(made["input_ids"], made["assistant_masks"], strict=True)

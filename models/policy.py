@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from schemas.errors import MissingStateError
+from schemas.errors import ConfigurationError, MissingStateError
 
 
 @dataclass
@@ -35,6 +36,7 @@ def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32")
 
     Raises:
         MissingStateError: There is no such model here and none can be fetched.
+        ConfigurationError: Its chat template cannot be trained with.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -45,8 +47,29 @@ def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32")
             f"The policy {folder} cannot be loaded: {first}",
             "Give the folder of a saved model, or a hub id that this machine can reach.",
         ) from error
+    _mark_agent_text(tokenizer, folder)
     model.to(device)  # type: ignore[arg-type] # its decorator hides the signature
     return LoadedPolicy(model, tokenizer, str(folder))
+
+
+def _mark_agent_text(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Give a hub model's tokenizer TRL's training template, which marks what the agent says.
+
+    Raises:
+        ConfigurationError: Its template neither marks it nor is one that TRL knows.
+    """
+    if re.search(r"\{%-?\s*generation\s*-?%\}", str(tokenizer.chat_template)):
+        return
+    from trl.chat_template_utils import get_training_chat_template
+
+    try:
+        tokenizer.chat_template = get_training_chat_template(tokenizer)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The chat template of {folder} does not mark what the agent says, and TRL has no"
+            " training template for it.",
+            "Wrap the agent's text in {% generation %} in the model's chat_template.jinja.",
+        ) from error
 
 
 def add_adapter(policy: LoadedPolicy, rank: int) -> LoadedPolicy:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.tracking import (
     connect,
@@ -24,9 +26,10 @@ from models.tracking import (
     experiment_id,
     has_store,
     log_metrics,
+    tracking_uri,
 )  # fmt: skip
 from schemas.config import FlywheelConfig
-from schemas.errors import InvariantError, MissingStateError
+from schemas.errors import FlywheelError, InvariantError, MissingStateError
 
 Alias = Literal["champion", "challenger"]
 KEY = "flywheel.key"
@@ -35,6 +38,8 @@ PREVIOUS = "gate.previous"
 """Tag with the version that was champion before."""
 PICKLES = {".bin", ".pkl", ".pickle", ".pt", ".pth", ".joblib"}
 """Suffixes of files that run code when they are loaded; the registry holds none."""
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+"""MLflow's code for what is not there; any other is a registry that cannot answer."""
 PAPERS = "papers"
 """Folder beside a registered policy's own files for lineage and report."""
 
@@ -94,23 +99,26 @@ def version_of_key(config: FlywheelConfig, key: str) -> str | None:
     """Find the version that was registered under a key; None when there is none."""
     if not has_store(config):
         return None
-    return _version_of_key(connect(config), config.promote.model_name, key)
+    with _answering(config):
+        return _version_of_key(connect(config), config.promote.model_name, key)
 
 
 def alias_version(config: FlywheelConfig, alias: Alias) -> str | None:
-    """Say which version an alias stands for; None when it stands for none."""
+    """Say which version an alias stands for; None when it stands for none.
+
+    Raises:
+        FlywheelError: The registry does not answer.
+    """
     if not has_store(config):
         return None
-    try:
-        found = connect(config).get_model_version_by_alias(config.promote.model_name, alias)
-    except MlflowException:
-        return None
-    return str(found.version)
+    with _answering(config):
+        return _aliases(connect(config), config.promote.model_name).get(alias)
 
 
 def set_alias(config: FlywheelConfig, alias: Alias, version: str) -> None:
     """Let an alias stand for a version."""
-    connect(config).set_registered_model_alias(config.promote.model_name, alias, version)
+    with _answering(config):
+        connect(config).set_registered_model_alias(config.promote.model_name, alias, version)
 
 
 def set_tags(config: FlywheelConfig, version: str, tags: Mapping[str, str]) -> None:
@@ -141,7 +149,8 @@ def versions(config: FlywheelConfig) -> list[dict[str, Any]]:
     """List every registered version, oldest first; empty when there is none."""
     if not has_store(config):
         return []
-    rows = connect(config).search_model_versions(f"name = '{config.promote.model_name}'")
+    with _answering(config):
+        rows = connect(config).search_model_versions(f"name = '{config.promote.model_name}'")
     found = [describe(config, str(row.version)) for row in rows]
     return sorted(found, key=lambda row: int(row["version"]))
 
@@ -160,14 +169,17 @@ def fetch(config: FlywheelConfig, reference: str) -> Path:
         MissingStateError: There is no such version or alias.
     """
     found = _find(config, reference)
-    target = config.home.resolve() / "policies" / str(found.version)
+    # Another registry, or another model in it, has its own version 1.
+    name = f"{found.name}-v{found.version}-{found.model_id or found.run_id}"
+    target = config.home.resolve() / "policies" / name
     if not target.exists():
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        client = connect(config)
-        uri = client.get_model_version_download_uri(found.name, found.version)
-        download_artifacts(artifact_uri=uri, dst_path=str(partial), tracking_uri=None)
+        with _answering(config):
+            client = connect(config)
+            uri = client.get_model_version_download_uri(found.name, found.version)
+            download_artifacts(artifact_uri=uri, dst_path=str(partial), tracking_uri=None)
         _unnest(partial)
         shutil.rmtree(partial / PAPERS, ignore_errors=True)
         (partial / "MLmodel").unlink(missing_ok=True)
@@ -204,18 +216,59 @@ def _find(config: FlywheelConfig, reference: str) -> ModelVersion:
     """Look a version or alias up."""
     name = config.promote.model_name
     if has_store(config):
-        client = connect(config)
-        try:
-            if reference.isdigit():
-                return client.get_model_version(name, reference)
-            return client.get_model_version_by_alias(name, reference)
-        except MlflowException:
-            pass
+        with _answering(config):
+            client = connect(config)
+            version = reference
+            if not reference.isdigit():
+                version = _aliases(client, name).get(reference, "")
+            if version and (found := _version(client, name, version)):
+                return found
     what = f"version {reference}" if reference.isdigit() else f"'{reference}'"
     raise MissingStateError(
         f"The registry in {config.home} has no {what} of model {name}.",
         "Run `flywheel run nightly` (or `flywheel demo`) to make one.",
     )
+
+
+def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """Give the version of each alias; none when the model was never registered."""
+    try:
+        found = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
+        return {}
+    return {alias: str(version) for alias, version in found.items()}
+
+
+def _version(client: MlflowClient, name: str, version: str) -> ModelVersion | None:
+    """Look a version up; None when there is no such one."""
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
+        return None
+
+
+@contextmanager
+def _answering(config: FlywheelConfig) -> Iterator[None]:
+    """Turn what keeps the registry from answering into one known error.
+
+    Raises:
+        FlywheelError: MLflow, or the database below it, failed.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        # The address itself is not told: it may hold a password.
+        local = tracking_uri(config).startswith(f"sqlite:///{config.home.resolve()}")
+        where = f"in {config.home}" if local else "that MLFLOW_TRACKING_URI names"
+        said = str(error).strip().splitlines()[0]
+        raise FlywheelError(
+            f"The registry {where} cannot be reached: {said}",
+            "Check that its store is there and whole, and MLFLOW_TRACKING_URI if it is set.",
+        ) from error
 
 
 def _version_of_key(client: MlflowClient, name: str, key: str) -> str | None:
@@ -253,7 +306,9 @@ def _ensure_name(client: MlflowClient, name: str) -> None:
     """Create the registered model once."""
     try:
         client.get_registered_model(name)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
         client.create_registered_model(
             name, description="Policies that agent-flywheel trained; alias `champion` serves."
         )
@@ -286,7 +341,8 @@ def datasets_of_run(config: FlywheelConfig, run_id: str | None) -> list[dict[str
     """List the dataset versions that a run learned from, each `name`, `version` and `digest`."""
     if not run_id or not has_store(config):
         return []
-    inputs = connect(config).get_run(run_id).inputs
+    with _answering(config):
+        inputs = connect(config).get_run(run_id).inputs
     found = []
     for item in inputs.dataset_inputs if inputs else []:
         name, _, version = item.dataset.name.partition("@v")

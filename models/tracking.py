@@ -67,7 +67,8 @@ def experiment_id(client: MlflowClient, config: FlywheelConfig) -> str:
 class NightRun:
     """The MLflow run of a night. Candidates are its child runs.
 
-    Use it as a context manager: an exception marks the run failed.
+    Use it as a context manager: an exception marks the run failed. What a try of the same night
+    that was killed left running is marked `KILLED`.
 
     Args:
         config: Where the store is.
@@ -83,6 +84,7 @@ class NightRun:
         self._client = connect(config)
         self._experiment = experiment_id(self._client, config)
         self._night = night
+        self._close_killed()
         self._datasets = [dataset_input(d) for d in datasets]
         self.run_id = self._create(f"night {night}", {"flywheel.night": night})
         self._describe(self.run_id, params or {}, {})
@@ -126,6 +128,15 @@ class NightRun:
     def finish(self, status: str = "FINISHED") -> None:
         """End the night's run as `FINISHED` or `FAILED`."""
         self._client.set_terminated(self.run_id, status)
+
+    def _close_killed(self) -> None:
+        """Mark as killed what an earlier try of this night left running."""
+        left = self._client.search_runs(
+            [self._experiment],
+            f"tags.`flywheel.night` = '{self._night}' and attributes.status = 'RUNNING'",
+        )
+        for run in left:
+            self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         """Start a run with the night's datasets as inputs; a child does not show its parent's."""

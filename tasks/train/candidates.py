@@ -189,14 +189,15 @@ def _passes(
         for index in rng.permutation(len(episodes))[:count]:
             messages = episodes[int(index)]
             told.append(retell(messages, rng, words) if rng.random() < retold_share else messages)
-    rows = tokenise([to_chat(m) for m in told], policy.tokenizer)
+    tools = bench.successes[0].tools if bench.successes else None
+    rows = tokenise([to_chat(m) for m in told], policy.tokenizer, tools)
     context = bench.config.train.policy.context
     return [row for row in rows if len(row.input_ids) <= context]
 
 
 def _tokenised_pair(pair: Pair, policy: LoadedPolicy) -> MaskedPair | None:
     chats = [to_chat([*pair.prompt, *side]) for side in (pair.chosen, pair.rejected)]
-    chosen, rejected = tokenise(chats, policy.tokenizer)
+    chosen, rejected = tokenise(chats, policy.tokenizer, pair.tools)
     return masked_pair(chosen, rejected)
 
 
