@@ -7,8 +7,10 @@ transaction gets a conflict, and looking again finds that the work is done.
 
 from __future__ import annotations
 
+import fcntl
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -58,6 +60,17 @@ class Warehouse:
             return set()
         handle = self._open(table)
         return {t for t in transactions if handle.transaction_version(t) is not None}
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the right to look what is there and then write; other processes wait their turn.
+
+        The kernel gives it back when a process is killed.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / ".turn").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def append(
         self, table: str, rows: pa.Table, *, transaction: str | Sequence[str] | None = None

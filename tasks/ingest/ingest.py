@@ -138,8 +138,10 @@ def ingest(
                 account.watch(entry, known)
                 parsed[entry.source] = entry
             report("ingest", done, len(files), path.name)
-        new = sort_new(warehouse, list(parsed.values()))
-        commit_batch(warehouse, new, night=night, now=clock())
+        # Nobody may write between the two: one episode in two files would be stored twice.
+        with warehouse.turn():
+            new = sort_new(warehouse, list(parsed.values()))
+            commit_batch(warehouse, new, night=night, now=clock())
         for sorted_entry in new:
             account.add(sorted_entry)
     refuse(refusals, files, account)

@@ -5,16 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from schemas.config import FlywheelConfig
 from schemas.errors import InputError
+from tasks.ingest.commit import commit_batch, sort_new
 from tasks.ingest.ingest import batches, ingest
+from tasks.ingest.parse import parse_file
 from warehouse.tables import Warehouse
 
 NIGHT = "2026-01-02"
+NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 TABLES = ("episodes", "signals", "quarantine", "sources")
 BAD = [
     "not json",
@@ -273,6 +278,23 @@ def test_a_jump_of_the_share_of_refused_lines_raises_an_alarm(read, chat, write)
     account = read(write("b.jsonl", *[chat(f"b{i}") for i in range(60)], *bad))
     assert (account["episodes"], account["quarantined"]) == (60, 60)
     assert "50% of its 120 records were refused" in account["alarms"][0]
+
+
+def test_two_ingests_at_once_store_an_episode_of_both_files_once(config, read, chat, write):
+    ours, theirs = write("a.jsonl", chat("r1")), write("b.jsonl", chat("r1"), chat("r2"))
+    warehouse = Warehouse(config.home)
+    other = threading.Thread(target=read, args=(theirs,))
+    with warehouse.turn():
+        other.start()
+        other.join(0.5)
+        assert (other.is_alive(), warehouse.versions()) == (True, {})
+        data = Path(ours).read_bytes()
+        parsed = parse_file(Path(ours), data, [], night=NIGHT, format_name=None)
+        commit_batch(warehouse, sort_new(warehouse, [parsed]), night=NIGHT, now=NOW)
+    other.join()
+    assert sorted(warehouse.read("episodes", ["logged_id"])["logged_id"].to_pylist()) == [
+        "r1", "r2",
+    ]  # fmt: skip
 
 
 def test_outcomes_and_scenarios_are_counted(read, chat, write):
