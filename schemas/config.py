@@ -72,9 +72,9 @@ class EnvironmentConfig(Section):
     """What the agent plays in."""
 
     use: str = "sql_agent"
-    """A built-in environment or `package.module:attribute`."""
+    """A built-in environment or the `package.module:attribute` of a world."""
     options: dict[str, Any] = {}
-    """Keyword arguments of the environment's scenario generator."""
+    """Keyword arguments of its world, beside `root`, `seed` and `salt`."""
 
 
 class EvaluateConfig(Section):

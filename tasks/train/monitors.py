@@ -1,7 +1,6 @@
 """Read what a trainer logged and say in plain words whether it was healthy.
 
-Bands are those that practice settled on; what they stop, and what they only mention, is in
-docs/training.md. A run that diverged is an error, not a remark: nothing good came out of it.
+A run that diverged is an error, not a remark: nothing good came out of it.
 """
 
 from __future__ import annotations
