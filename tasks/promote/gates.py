@@ -9,8 +9,8 @@ from schemas.config import PromoteConfig
 from schemas.release import Attempt, Gate
 from tasks.evaluate.compare import Comparison, Scores, compare
 from tasks.evaluate.metrics import (
-    malformed_rate,
     calls_per_success,
+    malformed_rate,
     scenario_means,
     scenario_pass_at_k,
     tool_error_rate,
@@ -110,7 +110,7 @@ def _slice_gate(
     if not worst:
         reason = "no slice to compare"
     elif passed:
-        reason = f"no slice is surely worse; the weakest, {worst}, may be up to {bound:+.1%}"
+        reason = _tolerable(worst, bound, rules)
     else:
         reason = (
             f"slice {worst} is worse by at least {-bound:.1%} "
@@ -120,6 +120,16 @@ def _slice_gate(
         name="slices", passed=passed, measured=bound, threshold=-rules.slice_tolerance,
         reason=reason,
     )  # fmt: skip
+
+
+def _tolerable(worst: str, bound: float, rules: PromoteConfig) -> str:
+    """Say of a slice that passed how far below the champion it may, or does, lie."""
+    if bound >= 0:
+        return f"no slice is shown to be worse; the weakest, {worst}, may have gained {bound:.1%}"
+    return (
+        f"slice {worst} is worse by at least {-bound:.1%}, within the "
+        f"{rules.slice_tolerance:.1%} tolerated"
+    )
 
 
 def _pass_at_k_gate(

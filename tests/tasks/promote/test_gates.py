@@ -92,6 +92,16 @@ def test_a_slice_within_its_noise_does_not_block(rules: PromoteConfig) -> None:
     assert gate(judge(new, old, rules, k=2, seed=0), "slices").passed
 
 
+def test_a_slice_that_is_worse_within_the_tolerance_is_called_so() -> None:
+    new = attempts(np.ones(100)) + attempts(np.array([1.0] * 30 + [0.0] * 10), kind="share")
+    old = attempts(np.zeros(100)) + attempts(np.ones(40), kind="share")
+    found = gate(judge(new, old, PromoteConfig(slice_tolerance=0.5), k=2, seed=0), "slices")
+    assert found.passed
+    assert found.measured < 0
+    assert found.reason.startswith("slice share is worse by at least")
+    assert found.reason.endswith("within the 50.0% tolerated")
+
+
 @pytest.mark.parametrize(
     ("name", "worse"),
     [("tool_errors", {"errors": 1}), ("cost", {"calls": 50}), ("format", {"malformed": True})],
