@@ -109,8 +109,10 @@ class Catalog:
         try:
             statements = self.connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                kinds = ", ".join(s.type.name.replace("_", " ") for s in statements)
+                given = f"a {kinds} statement" if len(statements) == 1 else f"several ({kinds})"
                 raise InputError(
-                    f"only a single SELECT runs here, got {len(statements)} statement(s)",
+                    f"only a single SELECT runs here, not {given if statements else 'nothing'}.",
                     "Write one SELECT; the tables are read-only.",
                 )
             # DuckDB refuses parameters that the statement does not name.
