@@ -8,8 +8,8 @@ import pytest
 
 from models import registry
 from models.tracking import NightRun, connect, tracking_uri
-from schemas.config import FlywheelConfig
-from schemas.errors import InvariantError, MissingStateError
+from schemas.config import FlywheelConfig, PromoteConfig
+from schemas.errors import FlywheelError, InvariantError, MissingStateError
 
 DATASETS = [{"name": "trajectories", "version": 0, "digest": "abc123", "path": "tables/t"}]
 
@@ -63,6 +63,33 @@ def test_a_registered_policy_comes_back_byte_for_byte(
     assert registry.describe(config, version)["tags"]["lineage.build"] == "b"
 
 
+def test_two_models_of_one_registry_do_not_share_a_folder(
+    config: FlywheelConfig, tmp_path: Path
+) -> None:
+    other = config.model_copy(update={"promote": PromoteConfig(model_name="another-policy")})
+    first = put(config, policy(tmp_path / "1", b"one"), "none")
+    second = put(other, policy(tmp_path / "2", b"two"), "none")
+    folders = registry.fetch(config, first), registry.fetch(other, second)
+    assert [(f / "model.safetensors").read_bytes() for f in folders] == [b"one", b"two"]
+    assert folders[0].name.startswith(f"agent-policy-v{first}-")
+
+
+def test_an_alias_that_was_never_set_is_none_and_not_an_error(config: FlywheelConfig) -> None:
+    unset = config.model_copy(update={"promote": PromoteConfig(model_name="unset-policy")})
+    assert registry.alias_version(unset, "champion") is None
+    with pytest.raises(MissingStateError, match="no version 77"):
+        registry.describe(config, "77")
+
+
+def test_a_store_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
+    broken = FlywheelConfig(home=tmp_path)
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "mlflow.db").write_text("no database" * 1000)
+    with pytest.raises(FlywheelError, match=r"registry in .* cannot be reached") as told:
+        registry.alias_version(broken, "champion")
+    assert "\n" not in str(told.value)
+
+
 def test_registering_twice_under_one_key_makes_one_version(
     config: FlywheelConfig, tmp_path: Path
 ) -> None:
@@ -103,3 +130,12 @@ def test_a_night_has_a_child_run_for_each_candidate_with_its_table_versions(
     assert client.get_run(night.run_id).info.status == "FINISHED"
     assert client.get_run(night.run_id).data.params == {"sft.lr": "1"}
     assert tracking_uri(config).startswith("sqlite:///")
+
+
+def test_a_night_that_was_killed_does_not_stay_running(config: FlywheelConfig) -> None:
+    killed = NightRun(config, "2026-01-09")
+    with NightRun(config, "2026-01-09") as again:
+        pass
+    client = connect(config)
+    found = [client.get_run(run.run_id).info.status for run in (killed, again)]
+    assert found == ["KILLED", "FINISHED"]
