@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.config import FlywheelConfig
-from schemas.errors import MissingStateError
+from schemas.errors import InputError, MissingStateError
 from schemas.progress import report
 
 STAGES = ("ingest", "label", "build", "train", "evaluate", "promote")
@@ -51,17 +51,12 @@ class Ledger:
         old = self.get(stage)
         if old is not None and old["result"] == json.loads(json.dumps(result)):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         record = {"stage": stage, "night": self.night, "seconds": seconds, "result": result}
-        partial = self.folder / f".{stage}.{os.getpid()}.json"
-        partial.write_text(json.dumps(record, indent=1, sort_keys=True))
-        partial.replace(self.folder / f"{stage}.json")
+        write_whole(self.folder / f"{stage}.json", json.dumps(record, indent=1, sort_keys=True))
 
     def get(self, stage: str) -> dict[str, Any] | None:
         """Read a stage's record with `result` and `seconds`; None when it has not run."""
-        path = self.folder / f"{stage}.json"
-        record: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
-        return record
+        return read_object(self.folder / f"{stage}.json")
 
     def require(self, stage: str) -> dict[str, Any]:
         """Read a stage's result.
@@ -81,6 +76,37 @@ class Ledger:
         """Give the seconds of each stage that has run, in the order of the loop."""
         records = {stage: self.get(stage) for stage in STAGES}
         return {stage: record["seconds"] for stage, record in records.items() if record}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one step, so that a kill leaves the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def read_object(
+    path: Path, next_step: str = "Remove that file and run the same command again."
+) -> dict[str, Any] | None:
+    """Read a JSON object of the home; None when there is no such file.
+
+    Args:
+        path: The file.
+        next_step: What to do when it is not whole.
+
+    Raises:
+        InputError: It holds something else, for example because a disk was full.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} does not hold a whole JSON object.", next_step)
+    return found
 
 
 def run_folder(config: FlywheelConfig, night: str) -> Path:

@@ -36,6 +36,12 @@ class Night(NamedTuple):
         return {k: int(counts.get(k, 0)) for k in ("success", "failure", "unlabelled")}
 
     @property
+    def episodes(self) -> int:
+        """Count the night's own episodes, also when ingest had read some in an earlier call."""
+        counts = self.label.get("night_counts", self.ingest)
+        return int(counts.get("episodes", 0))
+
+    @property
     def winner(self) -> str:
         """Name whom the users meet after this night, as named in `models`."""
         return self.challenger if self.decision == "promoted" else CHAMPION
@@ -43,7 +49,7 @@ class Night(NamedTuple):
     def rows(self) -> list[dict[str, str]]:
         """Give the night as two columns of text."""
         pairs = [
-            ("logs in", f"{self.ingest.get('episodes', 0):,} episodes"),
+            ("logs in", f"{self.episodes:,} episodes"),
             ("feedback events", f"{self.ingest.get('signals', 0):,}"),
             ("labelled success", f"{self.labels['success']:,}"),
             ("labelled failure", f"{self.labels['failure']:,}"),

@@ -20,7 +20,7 @@ from schemas.errors import InvariantError, MissingStateError
 from schemas.release import Attempt, Decision, Gate
 from schemas.tables import arrow_rows
 from tasks.evaluate.attempts import CHAMPION, LOGGED, digest, model_digest, read_attempts
-from tasks.ledger import run_folder
+from tasks.ledger import read_object, run_folder, write_whole
 from tasks.promote.gates import decide, judge
 from tasks.promote.lineage import datasets_of, lineage_of
 from warehouse.tables import Warehouse
@@ -60,19 +60,20 @@ def promote(
     )  # fmt: skip
     decision, reason = decide(gates)
     key = _key(night, evaluation)
-    folder = run_folder(config, night)
-    if warehouse.committed("decisions", [f"promote:{key}"]):
-        recorded = folder / f"decision-{key}.json"
-        if recorded.is_file():
-            done: dict[str, Any] = json.loads(recorded.read_text())
-            return done
+    record = run_folder(config, night) / f"decision-{key}.json"
+    decided = bool(warehouse.committed("decisions", [f"promote:{key}"]))
+    if decided and (done := read_object(record)):
+        return done
     previous = evaluation["champion_version"]
-    _refuse_a_moved_champion(config, previous, registry.version_of_key(config, key))
+    if not decided:
+        known = registry.version_of_key(config, key)
+        _refuse_a_moved_champion(config, night, previous, known)
     lineage = lineage_of(config, warehouse, night=night, train=train, evaluation=evaluation)
     version = _register(config, night, key, train, evaluation, gates, decision, reason, lineage)
-    registry.set_alias(config, "challenger", version)
-    if decision == "promoted":
-        registry.set_alias(config, "champion", version)
+    if not decided:  # else only its record was lost, and the aliases may have moved on since
+        registry.set_alias(config, "challenger", version)
+        if decision == "promoted":
+            registry.set_alias(config, "champion", version)
     row = Decision(
         night=night, decided_at=clock(), decision=decision, candidate=evaluation["challenger"],
         reason=reason, gates=gates, version=version, previous=previous,
@@ -83,7 +84,7 @@ def promote(
         "previous": previous, "build": train.get("build") or lineage["build"],
         "champion": version if decision == "promoted" else previous,
     }  # fmt: skip
-    (folder / f"decision-{key}.json").write_text(json.dumps(result, indent=1))
+    write_whole(record, json.dumps(result, indent=1))
     warehouse.append("decisions", arrow_rows("decisions", [row]), transaction=f"promote:{key}")
     return result
 
@@ -133,12 +134,13 @@ def _refuse_a_changed_candidate(train: dict[str, Any], evaluation: dict[str, Any
 
 
 def _refuse_a_moved_champion(
-    config: FlywheelConfig, previous: str | None, version: str | None
+    config: FlywheelConfig, night: str, previous: str | None, version: str | None
 ) -> None:
     """Stop when someone promoted or rolled back since the evaluation.
 
     Args:
         config: Where the registry is.
+        night: Night that decides.
         previous: Champion that was played.
         version: What a promotion that was cut short registered for this decision, if it did.
 
@@ -146,11 +148,15 @@ def _refuse_a_moved_champion(
         InvariantError: The alias stands for neither the evaluated champion nor this challenger.
     """
     now = registry.alias_version(config, "champion")
-    if now not in (previous, version):
-        raise InvariantError(
-            f"The champion is version {now or 'none'}, but {previous or 'none'} was played.",
-            "Run `flywheel evaluate` again, then `flywheel promote`.",
-        )
+    if now in (previous, version):
+        return
+    made = registry.describe(config, now)["tags"].get("lineage.night") if now else None
+    raise InvariantError(
+        f"The champion is version {now or 'none'}, but {previous or 'none'} was played.",
+        "This very night made it: to decide the night anew, run `flywheel rollback` first."
+        if made == night
+        else "Run `flywheel evaluate` again, then `flywheel promote`.",
+    )
 
 
 def _register(
@@ -160,10 +166,8 @@ def _register(
 ) -> str:  # fmt: skip
     """Register the challenger with its lineage, gates and comparison."""
     name = evaluation["challenger"]
-    folder = run_folder(config, night)
-    folder.mkdir(parents=True, exist_ok=True)
-    papers = folder / "lineage.json"
-    papers.write_text(json.dumps(lineage, indent=1))
+    papers = run_folder(config, night) / "lineage.json"
+    write_whole(papers, json.dumps(lineage, indent=1))
     tags = {
         "gate.decision": decision, "gate.reason": reason,
         registry.PREVIOUS: evaluation["champion_version"] or "none",

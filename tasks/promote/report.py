@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
-from tasks.ledger import Ledger, nights
+from tasks.ledger import Ledger, nights, read_object
 from tasks.promote.night import Night, interval_text, percent, summary_of_night
 from tasks.promote.trend import Point, draw_trend
 
@@ -34,8 +34,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     ledger = Ledger(config, night)
     tonight = summary_of_night(ledger)
     history = _decided(config, night)
-    lineage_file = ledger.folder / "lineage.json"
-    lineage = json.loads(lineage_file.read_text()) if lineage_file.is_file() else {}
+    lineage = read_object(ledger.folder / "lineage.json") or {}
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["j2"]),
         trim_blocks=True, lstrip_blocks=True,

@@ -15,6 +15,7 @@ from schemas.tables import arrow_rows
 from tasks.evaluate.attempts import SCRIPTED, model_digest
 from tasks.evaluate.metrics import summarise
 from tasks.evaluate.standing import on_policy_gain, standing
+from tasks.promote.champion import as_it_stands, starting_champion
 from tasks.promote.promote import promote
 from warehouse.tables import Warehouse
 
@@ -87,6 +88,11 @@ def test_the_loop_of_decisions(config: FlywheelConfig) -> None:
     assert len(registry.versions(config)) == 1
     assert Warehouse(config.home).read("decisions").num_rows == 1
 
+    # Killed before the ledger was written, it starts again from whom it started from.
+    assert starting_champion(config, "2026-01-01", "b2026-01-01")["policy"] == SCRIPTED
+    assert starting_champion(config, "2026-01-01", "another build")["version"] == "1"
+    assert starting_champion(config, "2026-01-02", "b2026-01-02")["version"] == "1"
+
     model = played["models"]["sft"]["model"]
     train, played = night(config, "2026-01-02", "grpo", 0.7, ("1", model), 0.7)
     kept = promote(config, night="2026-01-02", train=train, evaluation=played, clock=lambda: NOON)
@@ -98,6 +104,13 @@ def test_the_loop_of_decisions(config: FlywheelConfig) -> None:
     better = promote(config, night="2026-01-03", train=train, evaluation=played, clock=lambda: NOON)
     assert (better["decision"], better["champion"], better["previous"]) == ("promoted", "3", "1")
 
+    assert starting_champion(config, "2026-01-03", "b2026-01-03")["version"] == "1"
+    assert as_it_stands(config, better) == better
+    assert as_it_stands(config, kept) == kept
+    assert as_it_stands(config, first)["reason"].endswith(
+        "since then the champion has become version 3, and this run leaves it so"
+    )
+
     gain = on_policy_gain(config, night="2026-01-03", train=train, evaluation=played)
     assert gain is not None
     assert (gain["candidate"], gain["baseline"]) == ("grpo", "champion")
@@ -107,6 +120,32 @@ def test_the_loop_of_decisions(config: FlywheelConfig) -> None:
     assert stands["params"]["champion"] == pytest.approx(0.95)
     assert stands["params"]["logged_agent"] == pytest.approx(0.4)
     assert stands["compositions"]["n"] == 40
+
+
+def test_a_decision_whose_record_was_lost_is_not_made_twice_and_moves_no_alias(
+    config: FlywheelConfig,
+) -> None:
+    from models import registry
+
+    model = model_digest(str(config.home / "runs" / "2026-01-01" / "sft"))
+    train, played = night(config, "2026-01-03", "grpo", 0.95, ("1", model), 0.7)
+    for record in (config.home / "runs" / "2026-01-03").glob("decision-*.json"):
+        record.unlink()
+    registry.rollback(config, at="2026-01-04T00:00:00Z")
+    again = promote(config, night="2026-01-03", train=train, evaluation=played, clock=lambda: NOON)
+    assert (again["decision"], again["version"]) == ("promoted", "3")
+    assert registry.alias_version(config, "champion") == "1"
+    assert len(registry.versions(config)) == 3
+    assert Warehouse(config.home).read("decisions").num_rows == 3
+    registry.set_alias(config, "champion", "3")
+
+
+def test_a_night_that_promoted_must_be_rolled_back_to_be_decided_anew(
+    config: FlywheelConfig,
+) -> None:
+    train, played = night(config, "2026-01-03", "rejection", 0.99, ("1", "whoever"), 0.7)
+    with pytest.raises(InvariantError, match=r"This very night made it.*flywheel rollback"):
+        promote(config, night="2026-01-03", train=train, evaluation=played, clock=lambda: NOON)
 
 
 def test_a_candidate_that_was_trained_again_must_be_played_again(config: FlywheelConfig) -> None:

@@ -11,6 +11,7 @@ from schemas.release import Attempt
 from tasks.evaluate.metrics import summarise
 from tasks.ledger import Ledger
 from tasks.promote.gates import decide, judge
+from tasks.promote.night import summary_of_night
 from tasks.promote.report import write_report
 
 
@@ -70,6 +71,18 @@ def test_the_page_tells_the_night_and_needs_no_other_file(tmp_path: Path) -> Non
     facts = json.loads((tmp_path / "runs" / "2026-01-02" / "report.json").read_text())
     assert facts["nights"] == ["2026-01-01", "2026-01-02"]
     assert facts["decision"] == "kept"
+
+
+def test_a_night_whose_logs_an_earlier_call_had_read_counts_its_own_episodes(
+    tmp_path: Path,
+) -> None:
+    config = FlywheelConfig(home=tmp_path)
+    write_night(config, "2026-01-01", 0.8, 0.4)
+    ledger = Ledger(config, "2026-01-01")
+    ledger.keep("ingest", {"episodes": 0, "duplicates": 120}, 1.0)
+    counts = {"episodes": 120, "success": 60, "failure": 40, "unlabelled": 20}
+    ledger.keep("label", {"episodes": 900, "night_counts": counts}, 1.0)
+    assert summary_of_night(ledger).episodes == 120
 
 
 def test_a_stage_that_is_reused_keeps_its_first_seconds(tmp_path: Path) -> None:
