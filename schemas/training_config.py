@@ -57,7 +57,7 @@ class SftConfig(Section):
     """Peak rate when the night starts from a champion."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
-    epochs: float = Field(2.6, gt=0)
+    epochs: float = Field(3.0, gt=0)
     """Passes over the successes on the first night; later nights take one."""
     batch_size: int = Field(8, ge=1)
     """Episodes a step."""

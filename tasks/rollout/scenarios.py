@@ -95,8 +95,8 @@ def _of_tenant(tenant: str) -> list[Specification]:
     for where, measure in itertools.product(filters, ("money", "units")):
         specs.append(Specification(tenant, "total", measure, **where))
         specs.append(Specification(tenant, "largest", measure, **where))
-        specs.append(Specification(tenant, "share", measure, **where))
         if len(where) == 1:
+            specs.append(Specification(tenant, "share", measure, **where))
             specs += [Specification(tenant, "total", measure, days=d, **where) for d in WINDOWS]
     for where in filters:
         specs.append(Specification(tenant, "count", "rows", **where))
@@ -187,11 +187,9 @@ def question(spec: Specification, tenant: Tenant, rng: np.random.Generator) -> s
             f"top {spec.by} by {thing} of {noun}{where}{when}?",
         )
     elif spec.kind == "share":
-        of = f" in {spec.area}" if spec.area and spec.product else ""
-        part = f"for {spec.product}" if spec.product else f"in {spec.area}"
         forms = (
-            f"percent of {thing} of {noun}{of} that is {part}?",
-            f"what percent of {thing} of {noun}{of} is {part}?",
+            f"percent of {thing} of {noun} that is{where}?",
+            f"what percent of {thing} of {noun} is{where}?",
         )
     else:
         word = "in" if spec.by == "area" else "for"
@@ -233,10 +231,9 @@ def gold_sql(spec: Specification, tenant: Tenant) -> str:
         )
     if spec.kind == "share":
         part = where_clause(tenant, spec.area, spec.product)
-        whole = where_clause(tenant, spec.area if spec.product else None, None)
         return (
             f"SELECT ROUND(100.0 * (SELECT {value} FROM {table}{part})"
-            f" / (SELECT {value} FROM {table}{whole}), 1)"
+            f" / (SELECT {value} FROM {table}), 1)"
         )
     if spec.kind == "compare":
         other = {"area": (spec.versus, None), "product": (None, spec.versus)}[spec.by or "area"]

@@ -150,12 +150,11 @@ class ScriptedAgent:
         asked = self._asked
         value = aggregate(measure, seen)
         part = self._number(seen, value, asked.area, asked.product)
-        whole_area = asked.area if asked.product else None
         if self._habits["wrong_whole"]:
             if self._rng.random() < 0.5:
                 return self._say(part)
-            value, whole_area = "COUNT(*)", None
-        whole = self._number(seen, value, whole_area, None)
+            value = "COUNT(*)"
+        whole = self._number(seen, value, None, None)
         return self._say(self._call("calculate", expression=f"100 * {part} / {whole}"))
 
     def _compare(self, seen: Tenant, measure: str) -> str:
