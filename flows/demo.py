@@ -14,7 +14,7 @@ from flows.nightly import nightly
 from schemas.config import FlywheelConfig
 from schemas.progress import report
 from tasks.evaluate.standing import on_policy_gain, standing
-from tasks.ledger import Ledger, run_folder
+from tasks.ledger import Ledger, read_object, run_folder, write_whole
 from tasks.promote.champion import starting_champion
 from tasks.promote.night import Night, summary_of_night
 from tasks.promote.report import write_report
@@ -71,7 +71,7 @@ def _play(config: FlywheelConfig, night: str, ready: Callable[[], None]) -> dict
         gain = on_policy_gain(config, night=night, train=trained, evaluation=contest)
     entry = {
         "night": night,
-        "episodes": summary.ingest["episodes"],
+        "episodes": summary.episodes,
         "logged_success": logged.get("success"),
         "labels": summary.labels,
         "pairs": summary.build["pairs"],
@@ -84,15 +84,14 @@ def _play(config: FlywheelConfig, night: str, ready: Callable[[], None]) -> dict
         "on_policy_gain": gain,
     }
     write_report(config, night)
-    (ledger.folder / "demo.json").write_text(json.dumps(entry, indent=1))
+    write_whole(ledger.folder / "demo.json", json.dumps(entry, indent=1))
     return entry
 
 
 def _traffic(config: FlywheelConfig, night: str, ledger: Ledger) -> dict[str, Any]:
     """Write the logs of the day before a night; a half-written folder is thrown away."""
     record = ledger.folder / "traffic.json"
-    if record.is_file():
-        done: dict[str, Any] = json.loads(record.read_text())
+    if done := read_object(record):
         return done
     champion = starting_champion(config)
     folder = config.home / "logs" / night
@@ -105,11 +104,10 @@ def _traffic(config: FlywheelConfig, night: str, ledger: Ledger) -> dict[str, An
     noon = datetime.fromisoformat(night).replace(hour=12, tzinfo=UTC)
     made = write_night(
         config, night=night, champion=champion["policy"] if champion["version"] else None,
-        out=partial, clock=lambda: noon,
+        out=partial, clock=lambda: noon, version=champion["version"],
     )  # fmt: skip
     partial.rename(folder)
     report("traffic", 1, 1)
     made = {**made, "seconds": time.perf_counter() - began}
-    ledger.folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(made, indent=1, default=str))
+    write_whole(record, json.dumps(made, indent=1, default=str))
     return made

@@ -1,4 +1,4 @@
-"""The home of a demo: whose it is, which nights it holds, and how its pages are opened."""
+"""The home of a demo: whose it is, and which nights it holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.config import FlywheelConfig
 from schemas.errors import ConfigurationError
-from tasks.ledger import run_folder
+from tasks.ledger import read_object, run_folder, write_whole
 
 FIRST = date(2026, 1, 5)
 """First night. Fixed, so that one seed gives the same logs on any day."""
@@ -33,10 +33,10 @@ def claim_home(config: FlywheelConfig, count: int) -> None:
                 f"{config.home} holds tables that no demo made.",
                 "Give the demo a home of its own: --home .flywheel-demo",
             )
-        config.home.mkdir(parents=True, exist_ok=True)
-        known.write_text(json.dumps(wanted, indent=1, sort_keys=True))
+        write_whole(known, json.dumps(wanted, indent=1, sort_keys=True))
         return
-    old, new = _flat(json.loads(known.read_text())), _flat(wanted)
+    restart = f"Give the demo another --home, or remove {config.home} to start over."
+    old, new = _flat(read_object(known, restart) or {}), _flat(wanted)
     changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
     if changed:
         key = changed[0]
@@ -48,9 +48,7 @@ def claim_home(config: FlywheelConfig, count: int) -> None:
 
 def played(config: FlywheelConfig, night: str) -> dict[str, Any] | None:
     """Read a night that an earlier call finished."""
-    path = run_folder(config, night) / "demo.json"
-    entry: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
-    return entry
+    return read_object(run_folder(config, night) / "demo.json")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -62,12 +60,3 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def commands(config: FlywheelConfig) -> dict[str, str]:
-    """Say how to open the pages that the demo left."""
-    home = config.home
-    return {
-        "Prefect": f"PREFECT_HOME={home / 'prefect'} prefect server start",
-        "MLflow": f"mlflow ui --backend-store-uri sqlite:///{home / 'mlflow' / 'mlflow.db'}",
-    }

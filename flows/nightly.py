@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
 from flows.artifacts import publish_night
 from flows.code import code_version
+from flows.logs import what_to_read
 from flows.settings import from_environment
 from schemas.config import FlywheelConfig
 from tasks.build.task import build_datasets
@@ -17,7 +17,7 @@ from tasks.evaluate.task import evaluate_candidates
 from tasks.ingest.task import ingest_logs
 from tasks.label.task import label_episodes
 from tasks.ledger import Ledger
-from tasks.promote.champion import starting_champion
+from tasks.promote.champion import as_it_stands, starting_champion
 from tasks.promote.report import write_report
 from tasks.promote.task import promote_challenger
 from tasks.train.task import train_candidates
@@ -37,17 +37,21 @@ def nightly(
     Args:
         config: What to run with; what is not said is the embedded CPU profile.
         night: Name of the night, `YYYY-MM-DD`; None is today in UTC.
-        logs: Files and folders to ingest; None is the folder `logs` in the home.
+        logs: Files and folders to ingest; None is the folder `logs` in the home, or where there
+            is none, what was already ingested for the night.
 
     Returns:
-        What the promote stage returned, with `report`, the path of the night's page.
+        What the promote stage returned, with `report`, the path of the night's page, and
+        `alarms`, those of ingest.
     """
     config = from_environment(config)
     night = night or datetime.now(UTC).date().isoformat()
     settings, code = config.model_dump(mode="json"), code_version()
-    ledger, files = Ledger(config, night), fingerprints(logs or [str(config.home / "logs")])
+    ledger, files = Ledger(config, night), what_to_read(config, night, logs)
 
-    ingested = ledger.run("ingest", ingest_logs, settings, code, night, files)
+    if files:
+        ledger.run("ingest", ingest_logs, settings, code, night, files)
+    ingested = ledger.require("ingest")
     labelled = ledger.run("label", label_episodes, settings, code, night, ingested, heard(config))
     built = ledger.run("build", build_datasets, settings, code, night, labelled)
     champion = starting_champion(config, night, built["digest"])
@@ -57,22 +61,8 @@ def nightly(
 
     report = write_report(config, night)
     publish_night(ledger, report)
-    return {**decided, "report": str(report)}
-
-
-def fingerprints(paths: list[str]) -> dict[str, str]:
-    """Say what the paths hold now, so that a changed file is a changed input.
-
-    Returns:
-        Path as given -> size and modification time of every file under it.
-    """
-    found = {}
-    for path in paths:
-        top = Path(path)
-        files = sorted(f for f in top.rglob("*") if f.is_file()) if top.is_dir() else [top]
-        stats = [(f, f.stat()) for f in files if f.exists()]
-        found[path] = ";".join(f"{f.name}:{s.st_size}:{s.st_mtime_ns}" for f, s in stats)
-    return found
+    stands = as_it_stands(config, decided)
+    return {**stands, "report": str(report), "alarms": ingested["alarms"]}
 
 
 def heard(config: FlywheelConfig) -> dict[str, int]:

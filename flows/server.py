@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from schemas.errors import FlywheelError, MissingStateError
+from tasks.ledger import write_whole
 
 START_SECONDS = 180
 """Longest wait for a server; the first start creates its database."""
@@ -45,7 +46,8 @@ def prefect_environment(home: Path) -> dict[str, str]:
 class Server:
     """A Prefect server process of our own on a free loopback port.
 
-    Prefect reads its settings when it is imported, so make one of these before that.
+    Prefect reads its settings when it is imported, so make one of these before that; and hold the
+    home (`flows.lock`), for a server that its record names is taken for a killed run's.
 
     Args:
         home: Home that holds its database and log.
@@ -55,7 +57,7 @@ class Server:
         self._log = home.resolve() / "prefect" / "server.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._pid = self._log.with_name("server.pid")
-        _end_orphan(self._pid)
+        end_orphan(self._pid)
         self.port = free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         os.environ.update(prefect_environment(home), PREFECT_API_URL=self.api)
@@ -69,7 +71,7 @@ class Server:
                 command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
             )  # fmt: skip
-        self._pid.write_text(str(self._process.pid))
+        write_whole(self._pid, str(self._process.pid))
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -137,15 +139,18 @@ def served(home: Path, *, own: bool = False) -> Iterator[Server | None]:
         os.environ.pop("PREFECT_API_URL", None)
 
 
-def _end_orphan(record: Path) -> None:
-    """End the server that a killed run of this home left behind, if it is still that server."""
-    if not record.is_file():
-        return
-    pid = int(record.read_text())
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        if "prefect server start" in " ".join(psutil.Process(pid).cmdline()):
-            os.killpg(pid, signal.SIGKILL)
-    record.unlink()
+def end_orphan(record: Path) -> None:
+    """End the server that a killed run of this home left behind, if it is still that server.
+
+    Only for whoever holds the home (`flows.lock`): then no live run can own that server.
+    """
+    text = record.read_text().strip() if record.is_file() else ""
+    if text.isdecimal():
+        pid = int(text)
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+            if "prefect server start" in " ".join(psutil.Process(pid).cmdline()):
+                os.killpg(pid, signal.SIGKILL)
+    record.unlink(missing_ok=True)
 
 
 def free_port() -> int:

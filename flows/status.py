@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from flows.printed import flywheel
 from schemas.config import FlywheelConfig
+from schemas.errors import FlywheelError
 from schemas.tables import SCHEMAS
 from tasks.ledger import Ledger, nights
 from warehouse.tables import Warehouse
@@ -20,21 +23,33 @@ def status_of(config: FlywheelConfig) -> dict[str, Any]:
     versions = warehouse.versions() if config.home.exists() else {}
     rows = {name: warehouse.read(name, SCHEMAS[name].names[:1]).num_rows for name in versions}
     known = nights(config)
-    champion, challenger = _aliases(config)
+    alarms = _alarms(Ledger(config, known[-1])) if known else []
+    champion, challenger, silent = None, None, None
+    try:
+        champion, challenger = _aliases(config)
+    except FlywheelError as error:  # the rest can be told all the same
+        silent = error
+        alarms.append(error.message)
     return {
         "home": str(config.home),
         "tables": {name: {"rows": rows[name], "version": v} for name, v in versions.items()},
         "champion": champion, "challenger": challenger,
         "last_night": known[-1] if known else None,
-        "alarms": _alarms(Ledger(config, known[-1])) if known else [],
-        "next": _next(bool(versions), champion),
+        "alarms": alarms,
+        "next": silent.next_step if silent else _next(config, bool(versions), champion),
     }  # fmt: skip
 
 
 def _aliases(config: FlywheelConfig) -> tuple[str | None, str | None]:
-    """Read the aliases; MLflow is imported only where it has a store."""
-    if not (config.home / "mlflow").exists():
+    """Read the aliases; MLflow is imported only where it has a store.
+
+    Raises:
+        FlywheelError: The registry does not answer.
+    """
+    if not (config.home / "mlflow").exists() and not os.environ.get("MLFLOW_TRACKING_URI"):
         return None, None
+    # MLflow's own seven retries take four minutes: too long for a look.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from models import registry  # noqa: PLC0415 (4 s, and an empty home needs none of it)
 
     return registry.alias_version(config, "champion"), registry.alias_version(config, "challenger")
@@ -50,10 +65,11 @@ def _alarms(ledger: Ledger) -> list[str]:
     return found
 
 
-def _next(has_tables: bool, champion: str | None) -> str:
+def _next(config: FlywheelConfig, has_tables: bool, champion: str | None) -> str:
     """Say what to do now."""
     if not has_tables:
-        return "It is empty: run `flywheel demo`, or `flywheel ingest PATH` with your own logs."
+        demo, ingest = flywheel(config, "demo"), flywheel(config, "ingest PATH")
+        return f"It is empty: run `{demo}`, or `{ingest}` with your own logs."
     if champion is None:
-        return "No champion yet: run `flywheel run nightly`."
-    return "`flywheel lineage champion` tells where the champion comes from."
+        return f"No champion yet: run `{flywheel(config, 'run nightly PATH')}`."
+    return f"`{flywheel(config, 'lineage champion')}` tells where the champion comes from."

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flows.printed import program
 from schemas.config import FlywheelConfig
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def decision(console: Console, result: dict[str, Any]) -> None:
         table.add_row(gate["name"], mark, escape(gate["reason"]))
     console.print(table)
     console.print(_verdict(result["decision"], result["reason"], result["champion"]))
+    for alarm in result.get("alarms", []):
+        console.print(f"[yellow]alarm[/yellow] {escape(alarm)}")
     if result.get("report"):
         console.print(f"[dim]Report:[/dim] {escape(result['report'])}", soft_wrap=True)
 
@@ -109,7 +112,7 @@ def status(console: Console, result: dict[str, Any]) -> None:
         )
     for alarm in result["alarms"]:
         console.print(f"[yellow]alarm[/yellow] {escape(alarm)}")
-    console.print(result["next"])
+    console.print(escape(result["next"]), soft_wrap=True)
 
 
 def lineage(console: Console, result: dict[str, Any]) -> None:
@@ -167,7 +170,10 @@ def checks(console: Console, result: dict[str, Any]) -> None:
         if check["next"]:
             console.print(f"{check['name']}: {check['next']}", soft_wrap=True)
     if result["ok"]:
-        console.print("[green]Ready.[/green] `flywheel demo` runs the loop.")
+        console.print(
+            f"[green]Ready.[/green] `{escape(program('flywheel'))} demo` runs the loop.",
+            soft_wrap=True,
+        )
 
 
 def demo_opening(console: Console, config: FlywheelConfig, nights: int) -> None:
@@ -218,7 +224,9 @@ def night(console: Console, summary: Night, entry: dict[str, Any]) -> None:
     console.print(table)
 
 
-def demo_end(console: Console, result: dict[str, Any], commands: dict[str, str]) -> None:
+def demo_end(
+    console: Console, result: dict[str, Any], pages: dict[str, str], following: list[str]
+) -> None:
     """Say what came of it, where to look, and what to try next."""
     last = result["nights"][-1]
     who = "the last champion" if last["champion_version"] else "whoever serves (no champion yet)"
@@ -233,13 +241,8 @@ def demo_end(console: Console, result: dict[str, Any], commands: dict[str, str])
     if result["on_policy_gain"]:
         lines.append(f"on-policy gain      {_gain(result['on_policy_gain'])}")
     lines += ["", f"[bold]Report[/bold]    {escape(result['report'])}"]
-    lines += [f"[bold]{name:<9}[/bold] {escape(line)}" for name, line in commands.items()]
-    lines += [
-        "", "[bold]Next[/bold]      flywheel lineage champion        where the champion comes from",
-        "          flywheel sql 'SELECT state, count(*) FROM labels GROUP BY state'",
-        "          flywheel ingest YOUR_LOGS --home .my-flywheel    your own logs",
-        "          flywheel run nightly --home .my-flywheel         and a night on them",
-    ]  # fmt: skip
+    lines += [f"[bold]{name:<9}[/bold] {escape(line)}" for name, line in pages.items()]
+    lines += ["", "[bold]Next[/bold]", *(escape(line) for line in following)]
     console.rule(f"[green]done in {result['seconds']:.0f} s", style="green")
     console.print("\n".join(lines), soft_wrap=True)
 

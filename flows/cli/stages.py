@@ -147,6 +147,7 @@ def promote(
 
     def work(session: Session) -> dict[str, Any]:
         from tasks.ledger import Ledger
+        from tasks.promote.champion import as_it_stands
         from tasks.promote.promote import promote as run
         from tasks.promote.report import write_report
 
@@ -155,7 +156,8 @@ def promote(
         trained, played = ledger.require("train"), ledger.require("evaluate")
         result = ledger.run("promote", run, session.config, night=when, train=trained,
                             evaluation=played)  # fmt: skip
-        return {**result, "report": str(write_report(session.config, when))}
+        report = str(write_report(session.config, when))
+        return {**as_it_stands(session.config, result), "report": report}
 
     act(Call(config, home, as_json), work, show.decision)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import free_port, prefect_environment, served
+from flows.server import end_orphan, free_port, prefect_environment, served
 from schemas.errors import MissingStateError
 
 
@@ -26,3 +26,11 @@ def test_a_named_server_that_does_not_answer_is_a_known_error(
         pass
     assert dict(os.environ) == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "12x", "999999999", str(os.getpid())])
+def test_a_record_of_no_server_of_ours_ends_nothing_and_goes(tmp_path: Path, text: str) -> None:
+    record = tmp_path / "server.pid"
+    record.write_text(text)
+    end_orphan(record)
+    assert not record.exists()

@@ -12,6 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.app import app
+from flows.lock import locked
+from flows.printed import flywheel
+from flows.server import free_port
+from flows.settings import load_config
 
 CHAT = {
     "id": "e1", "session_id": "s1", "model": "m", "timestamp": "2026-01-01T10:00:00Z",
@@ -59,14 +63,15 @@ def test_an_empty_home_says_so_and_what_to_do(tmp_path: Path) -> None:
     home = tmp_path / "none"
     status, out, _ = call("status", "--home", str(home))
     assert status == 0
-    assert "It is empty: run `flywheel demo`" in out
+    config = load_config(home=home)
+    demo, ingest = flywheel(config, "demo"), flywheel(config, "ingest PATH")
+    assert f"It is empty: run `{demo}`" in out
     assert call_json("status", "--home", str(home)) == (
         0,
         {
             "home": str(home), "tables": {}, "champion": None, "challenger": None,
             "last_night": None, "alarms": [],
-            "next": "It is empty: run `flywheel demo`, or `flywheel ingest PATH` "
-            "with your own logs.",
+            "next": f"It is empty: run `{demo}`, or `{ingest}` with your own logs.",
         },
     )  # fmt: skip
     assert not home.exists()
@@ -119,6 +124,7 @@ def test_ingest_label_build_and_sql_work_on_the_latest_night(tmp_path: Path, log
     assert (status, answer) == (0, {"columns": ["n"], "rows": [[1]]})
     status, error = call_json("sql", "DROP TABLE episodes", *home)
     assert (status, error["error"]["kind"]) == (1, "InputError")
+    assert "not a DROP statement" in error["error"]["message"]
     status, now = call_json("status", *home)
     assert now["tables"]["episodes"]["rows"] == 1
     assert now["last_night"] == "2026-01-01"
@@ -143,9 +149,39 @@ def test_a_demo_does_not_take_over_a_home_with_other_tables(tmp_path: Path) -> N
 
 def test_a_demo_with_other_parameters_is_refused(tmp_path: Path) -> None:
     from flows.demo_home import claim_home
-    from flows.settings import load_config
 
     claim_home(load_config(home=tmp_path), 3)
     status, found = call_json("demo", "--seed", "5", "--home", str(tmp_path))
     assert status == 1
     assert "seed = 0, not 5" in found["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [["demo"], ["run", "nightly", "logs"]])
+def test_a_home_that_another_run_holds_is_left_alone(tmp_path: Path, words: list[str]) -> None:
+    home = tmp_path / "home"
+    with locked(home):
+        status, found = call_json(*words, "--home", str(home))
+    assert (status, found["error"]["message"]) == (1, f"Another run holds {home}.")
+    assert [f.name for f in home.iterdir()] == [".lock"]
+
+
+def test_a_night_without_logs_says_so_before_anything_starts(tmp_path: Path) -> None:
+    status, found = call_json("run", "nightly", "--home", str(tmp_path / "none"))
+    assert (status, found["error"]["kind"]) == (1, "MissingStateError")
+    assert "flywheel run nightly PATH" in found["error"]["next"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_status_tells_the_rest_when_the_registry_does_not_answer(
+    tmp_path: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ["--home", str(tmp_path / "home")]
+    assert call_json("ingest", str(logs), *home)[0] == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    status, found = call_json("status", *home)
+    assert (status, found["champion"]) == (0, None)
+    assert found["tables"]["episodes"]["rows"] == 1
+    assert "that MLFLOW_TRACKING_URI names cannot be reached" in found["alarms"][-1]
+    status, found = call_json("lineage", *home)
+    assert (status, found["error"]["kind"]) == (1, "FlywheelError")
