@@ -48,8 +48,6 @@ def _aliases(config: FlywheelConfig) -> tuple[str | None, str | None]:
     """
     if not (config.home / "mlflow").exists() and not os.environ.get("MLFLOW_TRACKING_URI"):
         return None, None
-    # MLflow's own seven retries take four minutes: too long for a look.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from models import registry  # noqa: PLC0415 (4 s, and an empty home needs none of it)
 
     return registry.alias_version(config, "champion"), registry.alias_version(config, "challenger")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ def status(
     def work(session: Session) -> dict[str, Any]:
         from flows.status import status_of
 
+        _ask_briefly()
         return status_of(session.config)
 
     act(Call(config, home, as_json), work, show.status)
@@ -45,6 +47,7 @@ def lineage(
     def work(session: Session) -> dict[str, Any]:
         from tasks.promote.lineage import lineage_of_version, models_that_learned_from
 
+        _ask_briefly()
         if what.isdigit() or what in ("champion", "challenger"):
             return lineage_of_version(session.config, what)
         return models_that_learned_from(session.config, what)
@@ -96,3 +99,8 @@ def doctor(
         return examine(session.config)
 
     act(Call(config, home, as_json), work, show.checks)
+
+
+def _ask_briefly() -> None:
+    """Give a registry that is away seconds to answer: MLflow's own retries take four minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
