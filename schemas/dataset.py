@@ -12,8 +12,8 @@ Split = Literal["train", "validation", "frozen_params", "frozen_compositions"]
 """Where a scenario belongs, decided once by salted hash of its specification.
 
 `train`: production traffic and on-policy play. `validation`: chooses among candidates.
-`frozen_params`: unseen parameters of seen compositions. `frozen_compositions`: compositions that are
-unseen for this tenant; other tenants may have been asked the like.
+`frozen_params`: unseen parameters of seen compositions. `frozen_compositions`: compositions that
+are unseen for this tenant; other tenants may have been asked the like.
 The two frozen ones are spent by the gate alone.
 """
 
