@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -19,13 +19,6 @@ CHAMPION, LOGGED = "champion", "logged_agent"
 """Names beside the candidate's own in an evaluation."""
 BESIDE_WEIGHTS = {"lineage.json", "report.html", "report.json", "MLmodel"}
 """Files in a policy's folder that are not part of the policy."""
-
-
-class Progress(Protocol):
-    """Told how far a stage is; see `schemas.progress.report`."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Take one report."""
 
 
 def read_attempts(warehouse: Warehouse, evaluation: str) -> list[Attempt]:

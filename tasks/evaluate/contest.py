@@ -6,8 +6,8 @@ from typing import Any
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
-from schemas.progress import report
-from tasks.evaluate.attempts import CHAMPION, LOGGED, SCRIPTED, Progress
+from schemas.progress import Progress, report
+from tasks.evaluate.attempts import CHAMPION, LOGGED, SCRIPTED
 from tasks.evaluate.evaluate import evaluate
 
 

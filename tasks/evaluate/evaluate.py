@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from schemas.config import FlywheelConfig
 from schemas.dataset import Scenario
-from schemas.progress import report
+from schemas.progress import Progress, report
 from schemas.release import Attempt
 from schemas.rollout import Rollout
 from schemas.tables import arrow_rows
-from tasks.evaluate.attempts import Progress, digest, model_digest, read_attempts
+from tasks.evaluate.attempts import digest, model_digest, read_attempts
 from tasks.evaluate.metrics import summarise
 from tasks.rollout.environment import frozen
 from tasks.rollout.play import play_policy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.config import FlywheelConfig
-from schemas.progress import report
-from tasks.evaluate.attempts import CHAMPION, LOGGED, Progress, read_attempts
+from schemas.progress import Progress, report
+from tasks.evaluate.attempts import CHAMPION, LOGGED, read_attempts
 from tasks.evaluate.compare import paired_difference
 from tasks.evaluate.evaluate import evaluate
 from tasks.evaluate.metrics import clustered_mean, scenario_means

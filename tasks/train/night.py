@@ -6,8 +6,8 @@ from typing import Any
 
 from models.tracking import NightRun
 from schemas.config import FlywheelConfig
-from schemas.progress import report
-from tasks.evaluate.attempts import SCRIPTED, Progress
+from schemas.progress import Progress, report
+from tasks.evaluate.attempts import SCRIPTED
 from tasks.ledger import run_folder
 from tasks.train.recipe import train
 
