@@ -67,7 +67,7 @@ class Ledger:
         record = self.get(stage)
         if record is None:
             raise MissingStateError(
-                f"Night {self.night} has no {stage} yet.", f"Run `flywheel {stage}` first."
+                f"Night {self.night} has not run {stage} yet.", f"Run `flywheel {stage}` first."
             )
         result: dict[str, Any] = record["result"]
         return result
@@ -132,5 +132,5 @@ def latest_night(config: FlywheelConfig, stage: str) -> str:
         if Ledger(config, night).get(stage):
             return night
     raise MissingStateError(
-        f"No night in {config.home} has a {stage} yet.", f"Run `flywheel {stage}` first."
+        f"No night in {config.home} has run {stage} yet.", f"Run `flywheel {stage}` first."
     )
