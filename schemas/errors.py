@@ -25,7 +25,7 @@ class FlywheelError(Exception):
 
     def __init__(self, message: str, next_step: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = message if message.endswith((".", "!", "?")) else f"{message}."
         self.next_step = next_step
 
     @property
