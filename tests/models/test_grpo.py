@@ -180,16 +180,16 @@ def test_play_learns_what_pays(new: Any, tmp_path: Path) -> None:
     assert 0.2 < before < 0.7
     start = copy.deepcopy(policy.model.state_dict())
     history = train_grpo(
-        policy, [{"prompt": ASKED}] * 60, Oracle,
+        policy, [{"prompt": ASKED}] * 96, Oracle,
         config=GrpoConfig(
-            steps=15, scenarios_per_step=4, generations=8, learning_rate=3e-3, average_last=0.2
+            steps=24, scenarios_per_step=4, generations=8, learning_rate=1e-3, average_last=0.2
         ),
         sampling=Sampling(temperature=1.0, episode_tokens=20), folder=tmp_path, seed=0,
     )  # fmt: skip
     assert share_of_yes(policy) > max(0.7, before + 0.2)
     assert any(not torch.equal(start[k], v) for k, v in policy.model.state_dict().items())
     steps = [row for row in history if "groups/mixed" in row]
-    assert len(steps) == 15
+    assert len(steps) == 24
     assert all(0 <= row["groups/mixed"] <= 1 for row in steps)
     # Groups stop to differ once every answer pays.
     assert steps[-1]["groups/mixed"] < steps[0]["groups/mixed"]
