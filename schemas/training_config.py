@@ -80,6 +80,9 @@ class DpoConfig(Section):
     """Pairs a step."""
     max_pairs: int = Field(600, ge=1)
     """Most pairs used in a night."""
+    kinds: tuple[Literal["episode", "decision_point", "correction", "retry"], ...] = ("episode",)
+    """Kinds of logged pairs used. `retry` prefers the call that an error had asked for to the one
+    before it, which teaches to guess (docs/results.md)."""
     scenarios: int = Field(150, ge=0)
     """Fresh scenarios played for pairs of the policy's own, beside those from logs; 0 for none."""
     generations: int = Field(8, ge=2)

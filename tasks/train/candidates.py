@@ -82,7 +82,8 @@ def dpo(bench: Bench) -> Trained:
     """Prefer what worked: pairs from the logs, and from the policy's own play."""
     recipe = bench.config.train.dpo
     policy = _start(bench)
-    logged = [pair for p in bench.pairs if (pair := _tokenised_pair(p, policy)) is not None]
+    usable = [p for p in bench.pairs if p.kind in recipe.kinds]
+    logged = [pair for p in usable if (pair := _tokenised_pair(p, policy)) is not None]
     explored = _explore(bench, policy, recipe.scenarios, recipe.generations, 31)
     played = _pairs_of_play([rollout for _, rollout in explored])
     pairs = [*played, *logged][: recipe.max_pairs]
