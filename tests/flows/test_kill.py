@@ -52,7 +52,7 @@ def test_a_night_killed_after_a_stage_comes_to_the_same_tables(tmp_path: Path, s
         assert killed.poll() is None, "the demo ended before it could be killed"
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     orphan = int((home / "prefect" / "server.pid").read_text())
 
     again = demo(tmp_path)
