@@ -41,7 +41,7 @@ demo: setup ## Three nights of the flywheel (SEED=, NIGHTS=, HOME_DIR=)
 test: setup ## Run the tests (minutes)
 	@$(BIN)/python -m pytest -q
 
-test-slow: setup ## Run kills, soaks and runs of several seeds
+test-slow: setup ## Kill a demo at several points and take it up again (minutes)
 	@$(BIN)/python -m pytest -q -m "slow and not gpu" -o timeout=3600
 
 check: setup ## Lint, types and import directions
