@@ -12,17 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from schemas.errors import ConfigurationError
+from schemas.label_config import LabelConfig, Plugin
 from schemas.privacy import PrivacyConfig
 from schemas.training_config import Section, TrainConfig
-
-
-class Plugin(Section):
-    """Something of your own."""
-
-    use: str
-    """`package.module:attribute`."""
-    options: dict[str, Any] = {}
-    """Keyword arguments, where the attribute is a class or function that makes it."""
 
 
 class IngestConfig(Section):
@@ -38,29 +30,6 @@ class IngestConfig(Section):
     (extra `ray`; `RAY_ADDRESS` names it, else one is started here), which must see the home."""
     importers: list[Plugin] = []
     """Your own log formats, asked before the built-in ones: `use: package.module:attribute`."""
-
-
-class LabelConfig(Section):
-    """From evidence to rewards."""
-
-    success_weight: float = Field(1.0, ge=0)
-    """`a` in `R = a * success - b * cost - c * risk`."""
-    cost_weight: float = Field(0.1, ge=0)
-    """`b`."""
-    risk_weight: float = Field(0.5, ge=0)
-    """`c`."""
-    call_budget: int = Field(8, ge=1)
-    """Tool calls that count as a cost of 1."""
-    discount: float = Field(0.95, gt=0, le=1)
-    """Discount of the return-to-go, per assistant step."""
-    prior_log_odds: float = 0.0
-    """Log-odds of success before any evidence."""
-    success_above: float = Field(0.6, ge=0.5, le=1)
-    """Success probability from which an episode is labelled a success."""
-    failure_below: float = Field(0.4, ge=0, le=0.5)
-    """Success probability up to which an episode is labelled a failure."""
-    smoothing: float = Field(10.0, gt=0)
-    """Pseudo-counts that pull a signal's learnt log-odds towards its default."""
 
 
 class BuildConfig(Section):

@@ -17,10 +17,12 @@ import pyarrow as pa
 from schemas.dataset import Pair, SplitKey, Trajectory
 from schemas.episode import Episode
 from schemas.label import Label
+from schemas.labelling import Labelling
 from schemas.release import Attempt, Decision
 from schemas.signal import Signal
 from schemas.sketch import Sketch
 from schemas.source import Quarantined, Source
+from schemas.step_value import StepValue
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
     "episodes": Episode,
@@ -29,6 +31,8 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "sources": Source,
     "sketches": Sketch,
     "labels": Label,
+    "step_values": StepValue,
+    "labellings": Labelling,
     "splits": SplitKey,
     "trajectories": Trajectory,
     "pairs": Pair,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.config import LabelConfig
+from schemas.label_config import LabelConfig
 from tasks.label.reliability import Floats
 
 

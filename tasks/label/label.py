@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.config import FlywheelConfig, LabelConfig
+from schemas.config import FlywheelConfig
 from schemas.digest import digest
 from schemas.errors import MissingStateError
+from schemas.label_config import LabelConfig
 from schemas.progress import report
 from tasks.label.facts import Facts, Steps, add_message_evidence, mark, read_facts, read_steps
 from tasks.label.outcome import VERIFIED_SUCCESS

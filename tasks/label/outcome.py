@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from schemas.config import LabelConfig
+from schemas.label_config import LabelConfig
 from tasks.label.reliability import Bools, Floats, Reliability, sigmoid
 from tasks.label.signals import KINDS
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.config import LabelConfig
+from schemas.label_config import LabelConfig
 from schemas.tables import SCHEMAS
 from tasks.label.composite import cost_of, risk_of, total_of
 from tasks.label.facts import Facts, Steps
@@ -35,7 +35,7 @@ def label_rows(
     """
     verdicts = judge(facts.evidence, facts.outcome, facts.broken, reliability, config)
     calls = steps.per_episode(steps.calls)
-    cost = cost_of(calls, config.call_budget)
+    cost = cost_of(calls, int(config.cost.tool_calls or 8))
     risk = risk_of(calls, steps.per_episode(steps.malformed), steps.per_episode(steps.errors))
     total = total_of(verdicts.success, cost, risk, config)
     rewards = step_rewards(steps.malformed, steps.errors, steps.repeated)
@@ -57,7 +57,8 @@ def label_rows(
         "step_returns": lists(returns, steps),
     }
     schema = SCHEMAS["labels"]
-    arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
+    absentees = [None] * len(facts.episode_id)
+    arrays = [pa.array(columns.get(field.name, absentees), type=field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

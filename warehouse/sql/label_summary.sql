@@ -4,7 +4,7 @@
 --   implicit (labelled episodes by deciding tier), labelled, sums of the terms (success_sum,
 --   cost_sum, risk_sum, total_sum) over labelled episodes, and counts for tripwires.
 SELECT
-    night,
+    e.night,
     count(*) AS episodes,
     count(*) FILTER (state = 'success') AS success,
     count(*) FILTER (state = 'failure') AS failure,
@@ -25,5 +25,5 @@ SELECT
     ) AS success_without_tools
 FROM latest_labels AS l
 INNER JOIN (SELECT DISTINCT episode_id, night FROM episodes) AS e USING (episode_id)
-GROUP BY night
-ORDER BY night
+GROUP BY e.night
+ORDER BY e.night

@@ -2,8 +2,9 @@
 
 import json
 
-from schemas.config import FlywheelConfig, IngestConfig, Plugin
+from schemas.config import FlywheelConfig, IngestConfig
 from schemas.episode import Message
+from schemas.label_config import Plugin
 from tasks.ingest.commit import commit_once
 from tasks.ingest.importer import Draft
 from tasks.ingest.ingest import ingest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from schemas.config import LabelConfig
+from schemas.label_config import LabelConfig
 from tasks.label.composite import cost_of, risk_of, total_of
 from tasks.label.process import discounted_returns, step_rewards
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from schemas.config import LabelConfig
+from schemas.label_config import LabelConfig
 from tasks.label.outcome import judge
 from tasks.label.reliability import (
     Reliability,
