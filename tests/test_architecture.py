@@ -36,8 +36,8 @@ HOMES = {
 }
 """The only places where a library may be imported (Prefect has a test of its own)."""
 
-PLUGIN_BOUNDARY = {"models/generation.py", "tasks/ingest/detect.py"}
-"""Files that may catch `Exception`: around environments and importers, which are users' code."""
+PLUGIN_BOUNDARY = {"models/generation.py", "tasks/ingest/detect.py", "tasks/label/own.py"}
+"""Files that may catch `Exception`: around users' own code: environments, importers, parts of labelling."""
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
 
