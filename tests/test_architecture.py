@@ -37,7 +37,7 @@ HOMES = {
 """The only places where a library may be imported (Prefect has a test of its own)."""
 
 PLUGIN_BOUNDARY = {"models/generation.py", "tasks/ingest/detect.py", "tasks/label/own.py"}
-"""Files that may catch `Exception`: around users' own code: environments, importers, parts of labelling."""
+"""Files that may catch `Exception`: they stand around users' own code."""
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
 

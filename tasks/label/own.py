@@ -16,7 +16,7 @@ from tasks.plugins import load
 class Failed(NamedTuple):
     """How often one part failed, and what it said first."""
 
-    count: int
+    times: int
     message: str
 
 
@@ -57,7 +57,7 @@ class Own:
             answer = self._part(argument)
             return None if answer is None else check(answer)
         except Exception as error:  # noqa: BLE001 - the boundary around users' code
-            count = self.failed.count if self.failed else 0
+            count = self.failed.times if self.failed else 0
             first = self.failed.message if self.failed else f"{type(error).__name__}: {error}"
             self.failed = Failed(count + 1, first)
             return None
