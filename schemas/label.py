@@ -85,5 +85,3 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of what each step does there (`step_values.action`); 0 likewise."""
     revision: int = 0
     """Labels of this episode before this one; the highest wins at read."""
-    evidence_digest: str = ""
-    """Digest of what was known when the label was made."""

@@ -32,9 +32,10 @@ class CalibrationBin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with a name."""
+    """A number with a name, of the episodes that came in one night."""
 
     name: str
+    night: str = ""
     value: float
 
 
@@ -73,7 +74,10 @@ class Labelling(msgspec.Struct, frozen=True, kw_only=True):
     calibration: list[CalibrationBin]
     """Ten bins of equal width."""
     totals: list[Count]
-    """Counts and sums over all labels as they stand."""
-    own: list[Count]
-    """The same over what this run labelled, and means that tripwires hold later nights against."""
+    """Counts and sums over all labels as they stand, of every night."""
+    decision_points: int
+    """States in which actions differ in what they led to, as `step_values` stands."""
+    decision_points_with_support: int
+    means: list[Count]
+    """Means over what this run labelled, which tripwires hold later nights against."""
     tripwires: list[Tripped]

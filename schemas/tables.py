@@ -47,6 +47,7 @@ of an environment come from its seeded generator, which gives the same ones agai
 
 PARTITIONS: dict[str, list[str]] = {
     "episodes": ["day"],
+    "labels": ["day"],
     "trajectories": ["build", "use"],
     "pairs": ["build"],
 }

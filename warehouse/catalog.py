@@ -6,7 +6,7 @@ SELECT statements run, so neither user SQL nor a mistake can write, attach or re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,25 +141,47 @@ class Catalog:
         """
         for name, table in (relations or {}).items():
             self.connection.register(name, table)
-        text = named_sql(query) or query
         try:
-            statements = self.connection.extract_statements(text)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                kinds = ", ".join(s.type.name.replace("_", " ") for s in statements)
-                given = f"a {kinds} statement" if len(statements) == 1 else f"several ({kinds})"
-                raise InputError(
-                    f"only a single SELECT runs here, not {given if statements else 'nothing'}.",
-                    "Write one SELECT; the tables are read-only.",
-                )
-            # DuckDB refuses parameters that the statement does not name.
-            wanted = statements[0].named_parameters
-            bound = {key: value for key, value in (parameters or {}).items() if key in wanted}
-            return self.connection.sql(text, params=bound or None).to_arrow_table()
+            return self._answer(query, parameters).to_arrow_table()
         except duckdb.Error as error:
-            first_line = str(error).strip().splitlines()[0]
+            raise refused(error) from error
+
+    def batches(
+        self, query: str, size: int, parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Answer as `query` does, at most `size` rows at a time, as they are found."""
+        try:
+            yield from self._answer(query, parameters).to_arrow_reader(size)
+        except duckdb.Error as error:
+            raise refused(error) from error
+
+    def _answer(
+        self, query: str, parameters: Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyRelation:
+        """Check a query and bind its parameters.
+
+        Raises:
+            InputError: It is not exactly one SELECT.
+        """
+        text = named_sql(query) or query
+        statements = self.connection.extract_statements(text)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            kinds = ", ".join(s.type.name.replace("_", " ") for s in statements)
+            given = f"a {kinds} statement" if len(statements) == 1 else f"several ({kinds})"
             raise InputError(
-                f"the query failed: {first_line}", "`SHOW TABLES` lists the tables."
-            ) from error
+                f"only a single SELECT runs here, not {given if statements else 'nothing'}.",
+                "Write one SELECT; the tables are read-only.",
+            )
+        # DuckDB refuses parameters that the statement does not name.
+        wanted = statements[0].named_parameters
+        bound = {key: value for key, value in (parameters or {}).items() if key in wanted}
+        return self.connection.sql(text, params=bound or None)
+
+
+def refused(error: duckdb.Error) -> InputError:
+    """Say what DuckDB has against a query."""
+    first_line = str(error).strip().splitlines()[0]
+    return InputError(f"the query failed: {first_line}", "`SHOW TABLES` lists the tables.")
 
 
 def named_sql(name: str) -> str | None:

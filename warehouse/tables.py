@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from schemas.errors import MissingStateError
 from schemas.tables import PARTITIONS, SCHEMAS
@@ -116,7 +116,7 @@ class Warehouse:
             if any(handle.transaction_version(name) is not None for name in names):
                 return handle.version()
             try:
-                self._write(handle, rows, partitions, commit)
+                self._write(handle, rows, handle.metadata().partition_columns, commit)
                 handle.update_incremental()
                 return handle.version()
             except CommitFailedError:
@@ -173,6 +173,26 @@ class Warehouse:
         uris = self._open(table, version).file_uris(file_pruning_predicate=filters or None)
         return sorted(plain_path(uri) for uri in uris)
 
+    def files_since(self, table: str, version: int) -> list[str]:
+        """List the files that a table has now and did not have at a version.
+
+        They hold every row that came in since; rows that stood in a file written anew by
+        `compact` or `forget` stand in them too. A version that is gone counts as none.
+
+        Args:
+            table: Table name; one that has not been written has no files.
+            version: Delta version; -1 is before the first.
+        """
+        if not self.exists(table):
+            return []
+        now = self.files(table)
+        if version < 0 or version == self.version(table):
+            return now if version < 0 else []
+        try:
+            return sorted(set(now) - set(self.files(table, version)))
+        except DeltaError:
+            return now
+
     def read(
         self,
         table: str,
@@ -195,6 +215,7 @@ class Warehouse:
         query: str,
         *,
         relations: Mapping[str, pa.Table] | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
         **parameters: Any,
     ) -> pa.Table:
         """Answer a named query of `warehouse/sql`, or SQL text, over all tables as views.
@@ -202,19 +223,47 @@ class Warehouse:
         Args:
             query: Name of a file in `warehouse/sql` without its ending, or one SELECT.
             relations: Arrow tables that the query may name besides the warehouse's own.
+            files: Tables of which only some files are looked at; the others are whole.
             **parameters: Values bound to the query's `$name` parameters.
 
         Raises:
             InputError: The text is not exactly one SELECT, or it fails.
         """
+        only = self._named(query)
+        catalog = self.catalog(relations=relations, only=only, files=files)
+        return catalog.query(query, parameters)
+
+    def batches(
+        self,
+        query: str,
+        size: int,
+        *,
+        relations: Mapping[str, pa.Table] | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
+        **parameters: Any,
+    ) -> Iterator[pa.RecordBatch]:
+        """Answer as `sql` does, a batch of rows at a time, so that memory is that of a batch.
+
+        Args:
+            query: As for `sql`.
+            size: Most rows of a batch.
+            relations: As for `sql`.
+            files: As for `sql`.
+            **parameters: As for `sql`.
+        """
+        only = self._named(query)
+        catalog = self.catalog(relations=relations, only=only, files=files)
+        yield from catalog.batches(query, size, parameters)
+
+    def _named(self, query: str) -> list[str] | None:
+        """List the tables that a query of our own names; None is all, for anybody else's."""
         # Of our own queries it is known which tables they name; opening the others costs time.
         text = named_sql(query)
         words = set(re.findall(r"\w+", text)) if text else None
         for view, tables in VIEWS.items():
             if words and view in words:
                 words |= tables
-        only = None if words is None else [name for name in SCHEMAS if name in words]
-        return self.catalog(relations=relations, only=only).query(query, parameters)
+        return None if words is None else [name for name in SCHEMAS if name in words]
 
     def catalog(
         self,
@@ -222,6 +271,7 @@ class Warehouse:
         versions: Mapping[str, int | None] | None = None,
         relations: Mapping[str, pa.Table] | None = None,
         only: Sequence[str] | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
     ) -> Catalog:
         """Open a read-only SQL view of the tables, for one query or several.
 
@@ -229,6 +279,7 @@ class Warehouse:
             versions: Delta versions to pin; tables not named are at their current version.
             relations: Arrow tables to add under their names.
             only: Tables to include; None is all.
+            files: Tables of which only some files are to be seen.
         """
         pinned = versions or {}
         views = []
@@ -239,8 +290,10 @@ class Warehouse:
                 views.append(Relation(name, schema, [], []))
                 continue
             handle = self._open(name, pinned.get(name))
-            paths = [plain_path(uri) for uri in handle.file_uris()]
-            views.append(Relation(name, schema, paths, PARTITIONS.get(name, [])))
+            given = (files or {}).get(name)
+            paths = [plain_path(u) for u in handle.file_uris()] if given is None else list(given)
+            # As it was made: an older release may have parted a table otherwise.
+            views.append(Relation(name, schema, paths, handle.metadata().partition_columns))
         return Catalog(views, relations or {})
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
