@@ -10,6 +10,7 @@ from deltalake.exceptions import CommitFailedError
 
 from schemas.errors import MissingStateError
 from schemas.label import Label
+from schemas.signal import Signal
 from schemas.tables import arrow_rows
 from warehouse.tables import Warehouse, plain_path
 
@@ -115,3 +116,27 @@ def test_a_home_with_spaces_and_quotes_works(tmp_path):
     warehouse = Warehouse(tmp_path / "my 'own' 100% #home?")
     warehouse.append("pairs", pairs("one"))
     assert warehouse.read("pairs").num_rows == 1
+
+
+def test_files_since_hold_what_came_in_later_and_nothing_else(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    first = warehouse.append("signals", signal("a"))
+    warehouse.append("signals", signal("b"))
+    new = warehouse.files_since("signals", first)
+    [row] = warehouse.sql("SELECT signal_id FROM signals", files={"signals": new}).to_pylist()
+    assert row == {"signal_id": "b"}
+    assert len(warehouse.files_since("signals", -1)) == 2
+    assert warehouse.files_since("signals", warehouse.version("signals")) == []
+    assert warehouse.files_since("labels", -1) == []
+
+
+def test_batches_give_all_rows_a_few_at_a_time(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    warehouse.append("signals", pa.concat_tables([signal(name) for name in "abc"]))
+    sizes = [b.num_rows for b in warehouse.batches("SELECT signal_id FROM signals", 2)]
+    assert (sum(sizes), max(sizes)) == (3, 2)
+
+
+def signal(name: str) -> pa.Table:
+    row = Signal(signal_id=name, kind="export", source="s", source_file="f", source_line=1)
+    return arrow_rows("signals", [row])
