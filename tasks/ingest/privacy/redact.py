@@ -255,7 +255,10 @@ class Redactor:
         rules = worth_a_search(self._rules, plain.text)
         if len(plain.text) < LONG or not rules:
             return rules
-        logged = pa.array([plain.logged], type=pa.large_string())
+        try:
+            logged = pa.array([plain.logged], type=pa.large_string())
+        except UnicodeEncodeError:  # bytes that are no text: RE2 reads none such
+            return rules
         if pc.match_substring_regex(logged, ENCODED)[0].as_py():
             return rules
         return [r for r in rules if pc.match_substring_regex(logged, r.hint)[0].as_py()]

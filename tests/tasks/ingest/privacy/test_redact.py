@@ -160,6 +160,14 @@ def test_raw_bytes_lose_the_value_and_nothing_else(redactor, around):
     assert redactor.redact_bytes(b"\x00\xff\xfe{") == b"\x00\xff\xfe{"
 
 
+def test_a_value_in_a_long_record_that_is_no_text_is_replaced(redactor):
+    raw = b"\xff" + b"word " * 5000 + MAIL.encode()
+    result = redactor.redact_bytes(raw)
+    assert MAIL.encode() not in result
+    assert result.startswith(raw[:25_000])
+    assert list(redactor.found(raw)) == [MAIL]
+
+
 def test_raw_bytes_in_utf_16_are_read_too(redactor):
     raw = f"\ufeffmail {MAIL} ok".encode("utf-16-le")
     text = redactor.redact_bytes(raw).decode("utf-16-le")
