@@ -13,9 +13,9 @@ import numpy as np
 from tasks.label.block import Bools, Floats
 
 BINS = 10
-TITLE = "Predicted against verified success"
-WIDTH, HEIGHT = 340, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 30, 40
+TITLE = "Predicted against verified"
+WIDTH, HEIGHT = 348, 300
+LEFT, RIGHT, TOP, BOTTOM = 46, 22, 30, 40
 BAR_SHARE = 0.3
 """Part of the drawing's height that the bar of the fullest bin takes."""
 INK = "fill:var(--ink,#7d8797)"
