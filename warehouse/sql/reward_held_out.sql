@@ -1,0 +1,83 @@
+-- Question: on which labelled episodes can a reward model be checked?
+-- Grain: one episode whose outcome or feedback decided its label, with no part in a pair of the
+--   build, nor the body of one that has; at most $most.
+-- Columns: episode_id, succeeded, messages (what the agent saw and said), tools.
+-- $build: the build it learned from. $night: the night that asks.
+-- Held-out episodes come first, then those that no build had seen; others only fill up to $wanted.
+-- The keys of the split are written as `tasks.build.split` writes them.
+WITH taught AS (
+    SELECT chosen_episode AS episode_id FROM pairs WHERE build = $build
+    UNION
+    SELECT rejected_episode FROM pairs WHERE build = $build
+),
+sides AS (
+    SELECT key, bool_and(split = 'held_out') AS held_out
+    FROM splits
+    WHERE night < $night
+    GROUP BY key
+),
+labelled AS (
+    SELECT DISTINCT ON (e.episode_id)
+        e.episode_id,
+        e.session_id,
+        e.scenario_id,
+        e.question,
+        e.body_digest,
+        l.state = 'success' AS succeeded
+    FROM episodes AS e
+    INNER JOIN latest_labels AS l USING (episode_id)
+    WHERE l.state IN ('success', 'failure')
+        AND l.decided_by IN ('outcome', 'feedback')
+        AND NOT l.infrastructure_error
+        AND coalesce(e.steps, 1) > 0
+        AND e.night <= $night
+        AND e.episode_id NOT IN (SELECT episode_id FROM taught)
+        AND coalesce(e.body_digest, '') NOT IN (
+            SELECT body_digest
+            FROM episodes
+            WHERE episode_id IN (SELECT episode_id FROM taught) AND body_digest != ''
+        )
+),
+keyed AS (
+    SELECT
+        episode_id,
+        succeeded,
+        unnest([
+            'session:' || nullif(session_id, ''),
+            'scenario:' || nullif(scenario_id, ''),
+            'question:' || coalesce(nullif(question, ''), body_digest)
+        ]) AS named
+    FROM labelled
+),
+placed AS (
+    SELECT
+        k.episode_id,
+        any_value(k.succeeded) AS succeeded,
+        CASE
+            WHEN bool_or(NOT s.held_out) THEN 2
+            WHEN bool_or(s.held_out) THEN 0
+            ELSE 1
+        END AS place
+    FROM keyed AS k
+    LEFT JOIN sides AS s ON s.key = left(sha256(k.named), 24)
+    GROUP BY k.episode_id
+),
+chosen AS (
+    SELECT *
+    FROM placed
+    QUALIFY place < 2 OR row_number() OVER (ORDER BY place, episode_id) <= $wanted
+    ORDER BY place, episode_id
+    LIMIT $most
+)
+SELECT
+    c.episode_id,
+    c.succeeded,
+    agent_view(e.messages) AS messages,
+    e.tools
+FROM chosen AS c
+INNER JOIN (
+    SELECT DISTINCT ON (episode_id) episode_id, messages, tools
+    FROM episodes
+    WHERE episode_id IN (SELECT episode_id FROM chosen)
+) AS e USING (episode_id)
+ORDER BY c.place, c.episode_id
