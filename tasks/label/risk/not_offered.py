@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tasks.label.block import Block, Floats, strings
+from tasks.label.risk.membership import among
 
 LISTS = ("tools", "functions", "function_declarations", "functionDeclarations")
 """Keys under which a schema holds more schemas."""
@@ -36,7 +37,7 @@ def not_offered(block: Block) -> Floats:
     pairs = np.array([pair for found in allowed for pair in found], np.int64)
     offer = pc.fill_null(offers.indices, -1).to_numpy().astype(np.int64)
     name = pc.fill_null(names.indices, len(number)).to_numpy().astype(np.int64)
-    strange = ~np.isin(offer[block.call_owner] * width + name, pairs)
+    strange = ~among(offer[block.call_owner] * width + name, pairs)
     wrong = block.per_episode(block.call_owner[strange])
     calls = block.per_episode(block.call_owner)
     return np.where(told[offer], wrong / np.maximum(calls, 1), np.nan)

@@ -51,7 +51,7 @@ class Runs(NamedTuple):
     """Whether a point does: it is a fraction."""
 
 
-def numbers_of(texts: pa.Array, wanted: Bools | None = None, apart: bool = False) -> Numbers:
+def numbers_of(texts: pa.Array, wanted: Bools | None = None, data: bool = False) -> Numbers:
     """Read the numbers of texts: `1,234.50` is 1234.5, `12.05.2024` is 12.05 and 2024.
 
     A comma joins digits where three of them follow, as English writes thousands. Dates, versions
@@ -60,15 +60,16 @@ def numbers_of(texts: pa.Array, wanted: Bools | None = None, apart: bool = False
     Args:
         texts: Strings, `(texts,)`.
         wanted: Texts to read, `(texts,)`; None for all.
-        apart: Whether to add the 1 and the 234 of `1,234`: in data two columns may meet there.
-            What is added stands at the end.
+        data: Whether these are data and no prose. Then the 1 and the 234 of `1,234` are added at
+            the end, since two columns may meet there; signs of percent and lists are not looked
+            for.
     """
-    offsets, data = parts_of(texts)
-    runs = joined(data, *runs_of(data, offsets, wanted))
+    offsets, written = parts_of(texts)
+    runs = joined(written, *runs_of(written, offsets, wanted))
     head = np.flatnonzero(~runs.comma & ~runs.point)
     group = np.cumsum(~runs.comma & ~runs.point) - 1
     length = runs.end - runs.start
-    whole = values_of(data, runs.start, length)
+    whole = values_of(written, runs.start, length)
     commas = np.bincount(group[runs.comma], minlength=len(head)).astype(np.int64)
     following = head[group] + commas[group] - np.arange(len(group))
     scale = 1000.0 ** np.clip(following, 0, MOST_GROUPS)
@@ -76,19 +77,20 @@ def numbers_of(texts: pa.Array, wanted: Bools | None = None, apart: bool = False
     decimals = np.bincount(group[runs.point], length[runs.point], minlength=len(head))
     last = np.append(head[1:], len(group))[: len(head)] - 1
     text, start, end = runs.text[head], runs.start[head], runs.end[last]
+    none = np.zeros(len(head), np.bool_)
     found = Numbers(
         text,
         np.bincount(group, part, minlength=len(head)).astype(np.float64),
         decimals.astype(np.int64),
         np.bincount(group, length, minlength=len(head)).astype(np.int64),
-        byte_at(data, end, offsets[text + 1]) == ord("%"),
-        markers(data, offsets[text], start, end, offsets[text + 1]),
+        none if data else byte_at(written, end, offsets[text + 1]) == ord("%"),
+        none if data else markers(written, offsets[text], start, end, offsets[text + 1]),
     )
-    if not apart:
+    if not data:
         return found
     loose = np.flatnonzero((commas[group] > 0) & ~runs.point)
-    none = np.zeros(len(loose), np.int64)
-    added = Numbers(runs.text[loose], whole[loose], none, length[loose], none > 0, none > 0)
+    nought, none = np.zeros(len(loose), np.int64), np.zeros(len(loose), np.bool_)
+    added = Numbers(runs.text[loose], whole[loose], nought, length[loose], none, none)
     return Numbers(*(np.concatenate(both) for both in zip(found, added, strict=True)))
 
 
@@ -127,8 +129,9 @@ def runs_of(
     start, end = found[0::2], found[1::2]
     if len(start):  # the digits that end a text touch those that start the next
         run = np.maximum(np.searchsorted(start, offsets, side="right") - 1, 0)
-        cuts = np.unique(offsets[(start[run] < offsets) & (offsets < end[run])])
-        start, end = np.sort(np.append(start, cuts)), np.sort(np.append(end, cuts))
+        cuts = offsets[(start[run] < offsets) & (offsets < end[run])]
+        cuts = cuts[np.diff(cuts, prepend=-1) > 0]  # where texts are empty, some are equal
+        start, end = (np.sort(np.append(edge, cuts), kind="stable") for edge in (start, end))
     text = np.searchsorted(offsets, start, side="right") - 1
     kept = slice(None) if wanted is None else wanted[text]
     return text[kept], start[kept], end[kept]

@@ -19,6 +19,7 @@ from schemas.privacy import KINDS, PrivacyConfig
 from tasks.ingest.privacy.placeholders import PLACEHOLDER, canonical
 from tasks.ingest.privacy.redact import Redactor
 from tasks.label.block import ASSISTANT, SYSTEM, USER, Block, Bools, Floats, Ints
+from tasks.label.risk.membership import among
 
 ALONE = f"({PLACEHOLDER.pattern})|[^<]+|<"
 """Every placeholder, or what stands between them."""
@@ -75,7 +76,7 @@ def placeholders_leak(block: Block, said: pa.Array, told: Ints, ignored: Sequenc
     code = coded.indices.to_numpy().astype(np.int64)
     mine, theirs = code[: len(names)], code[len(names) :]
     width = len(kinds)
-    known = np.isin(owner * width + mine, block.owner[asking][other] * width + theirs)
+    known = among(owner * width + mine, block.owner[asking][other] * width + theirs)
     leaks[owner[~known & counts[mine]]] = True
     return leaks
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.label.block import ASSISTANT, USER, Block, Bools, Floats, Ints
+from tasks.label.risk.membership import among
 from tasks.label.risk.numbers import Numbers, numbers_of
 
 LEAST_DIGITS = 2
@@ -18,6 +19,8 @@ LEAST_DIGITS = 2
 YEARS = (1900, 2100)
 SLACK = 1e-9
 """Share of half a unit by which a rounding may miss, since decimals are not exact in binary."""
+INEXACT = 1e-15
+"""The same as a share of the value, which counts where that is large."""
 
 
 def unverifiable(block: Block) -> Floats:
@@ -33,13 +36,21 @@ def unverifiable(block: Block) -> Floats:
     owner = block.owner[answer][told.text]
     answered = np.zeros(len(block), np.bool_)
     answered[owner] = True
-    seen = numbers_of(block.content, (block.role != ASSISTANT) & answered[block.owner], apart=True)
+    seen = numbers_of(block.content, (block.role != ASSISTANT) & answered[block.owner], data=True)
     where = block.owner[seen.text]
     counts = ~named_years(told, owner, seen, where, block.role[seen.text] == USER)
     told, owner = chosen(told, counts), owner[counts]
-    half = 0.5 * (1.0 + SLACK) / 10.0 ** np.minimum(told.decimals, 300) + SLACK * SLACK * told.value
-    found = any_within(owner, told.value, half, where, seen.value)
-    found |= told.percent & any_within(owner, told.value / 100, half / 100, where, seen.value)
+    half = 0.5 * (1.0 + SLACK) / 10.0 ** np.minimum(told.decimals, 300) + INEXACT * told.value
+    shares = np.flatnonzero(told.percent)
+    found = any_within(
+        np.append(owner, owner[shares]),
+        np.append(told.value, told.value[shares] / 100),
+        np.append(half, half[shares] / 100),
+        where,
+        seen.value,
+    )
+    found[shares] |= found[len(owner) :]
+    found = found[: len(owner)]
     missing = np.bincount(owner[~found], minlength=len(block))
     total = np.bincount(owner, minlength=len(block))
     return np.where(total > 0, missing / np.maximum(total, 1), np.nan)
@@ -74,7 +85,7 @@ def named_years(told: Numbers, owner: Ints, seen: Numbers, where: Ints, by_user:
     named = by_user & (seen.value >= first) & (seen.value < end)
     keys = where[named] * end + seen.value[named].astype(np.int64)
     asked = np.where(may_be, owner * end + np.where(may_be, told.value, 0).astype(np.int64), -1)
-    return np.isin(asked, keys)
+    return among(asked, keys)
 
 
 def any_within(owner: Ints, value: Floats, half: Floats, where: Ints, there: Floats) -> Bools:
@@ -87,12 +98,24 @@ def any_within(owner: Ints, value: Floats, half: Floats, where: Ints, there: Flo
         where: Episode of each number that is there, `(numbers,)`.
         there: The numbers, `(numbers,)`.
     """
-    if not len(there):
-        return np.zeros(len(value), np.bool_)
-    ranked, rank = np.unique(there, return_inverse=True)
+    near = near_any(value - half, value + half, there)
+    ranked, rank = np.unique(there[near], return_inverse=True)
     width = len(ranked) + 1
-    keys = np.unique(where * width + rank)  # ascending by episode, then by value
+    keys = np.sort(where[near] * width + rank)  # by episode, then by value
     low = np.searchsorted(ranked, value - half, side="left")
     high = np.searchsorted(ranked, value + half, side="right")
     first = np.searchsorted(keys, owner * width + low)
     return first < np.searchsorted(keys, owner * width + high)
+
+
+def near_any(low: Floats, high: Floats, there: Floats) -> Bools:
+    """Say which numbers may lie in one of some intervals: results hold many, answers few.
+
+    Args:
+        low: Where each interval starts, `(intervals,)`.
+        high: Where each ends, itself included, `(intervals,)`.
+        there: The numbers, `(numbers,)`; all that lie in one are found, and few others.
+    """
+    order = np.argsort(low)
+    reach = np.concatenate([[-np.inf], np.maximum.accumulate(high[order])])
+    return np.asarray(there <= reach[np.searchsorted(low[order], there, side="right")])

@@ -62,7 +62,7 @@ def test_only_wanted_texts_are_read():
 
 
 def test_columns_that_meet_in_data_are_given_apart_too():
-    assert sorted(read("7,100,200", apart=True)) == [
+    assert sorted(read("7,100,200", data=True)) == [
         (0, 7.0),
         (0, 100.0),
         (0, 200.0),

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tasks.label.risk.unverifiable import unverifiable
+from tasks.label.risk.unverifiable import any_within, unverifiable
 
 
 def share(block, of, answer, seen="", question="how much?"):
@@ -23,6 +25,8 @@ def share(block, of, answer, seen="", question="how much?"):
         ("It was 1235", "1234.5678", 0.0),  # a rounding to whole numbers
         ("It was 1,234.56", "1234.5678", 1.0),  # cut off is not rounded
         ("It was 0.13", "0.125", 0.0),  # a half may go up
+        ("It was 1234567890.13", "1234567890.125", 0.0),  # also where binary is coarse
+        ("It was 12345678901234567890123", "12345678901234567890123", 0.0),
         ("It was 42.3%", "share\n0.42317", 0.0),
         ("It was 42.3", "share\n0.42317", 1.0),  # without the sign it is another number
         ("It was 42%", "42", 0.0),
@@ -78,3 +82,18 @@ def test_another_episodes_results_do_not_count(block, of):
 
 def test_nothing_seen_at_all_verifies_nothing(block, of):
     assert unverifiable(block([of.agent("421")])).tolist() == [1.0]
+
+
+FEW = st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.5, 1.0, 1.75, 2.0, 1e9]))
+
+
+@given(st.lists(FEW, max_size=6), st.sampled_from([0.0, 0.25, 1.0]), st.lists(FEW, max_size=8))
+def test_a_value_is_found_where_one_of_its_episode_is_near_enough(asked, half, there):
+    def arrays(pairs):
+        return np.array([e for e, _ in pairs], np.int64), np.array([v for _, v in pairs], float)
+
+    owner, value = arrays(asked)
+    found = any_within(owner, value, np.full(len(value), half), *arrays(there))
+    assert found.tolist() == [
+        any(episode == other and abs(a - b) <= half for other, b in there) for episode, a in asked
+    ]
