@@ -54,6 +54,8 @@ def nightly(
     ingested = ledger.run("ingest", ingest_parts, config, night, files) if files else {}
     publish_alarms(night, ingested.get("alarms", []))
     if not holds(config, night):
+        if "episodes" in (known := heard(config)):  # late feedback may be about older ones
+            label_episodes(settings, code, night, ingested, known)
         return quiet_night(config, ingested)
     ingested = ledger.require("ingest")
     labelled = ledger.run("label", label_episodes, settings, code, night, ingested, heard(config))

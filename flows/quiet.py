@@ -11,8 +11,6 @@ from schemas.config import FlywheelConfig
 def quiet_night(config: FlywheelConfig, ingested: dict[str, Any]) -> dict[str, Any]:
     """Give what such a night returns: the keys of the promote stage, and no report.
 
-    Feedback on earlier episodes that came in is labelled when their night is run again.
-
     Args:
         config: Where the registry is.
         ingested: The account of ingest; empty where there was no file.

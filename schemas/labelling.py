@@ -70,6 +70,8 @@ class Labelling(msgspec.Struct, frozen=True, kw_only=True):
     """Verified successes so far, behind `kinds`."""
     failures: float
     """Verified failures so far."""
+    prior: float
+    """Log-odds of success before evidence, as this run had learnt it."""
     kinds: list[KindCount]
     calibration: list[CalibrationBin]
     """Ten bins of equal width."""

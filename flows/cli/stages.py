@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli import ingest_show, show
+from flows.cli import ingest_show, label_show, show
 from flows.cli.boundary import Call, Session, act
 from flows.cli.options import ConfigOption, HomeOption, JsonOption, NightOption
 from schemas.config import FlywheelConfig
@@ -58,12 +58,24 @@ def ingest(
 
 
 def label(
+    explained: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="EPISODE", show_default=False,
+            help="Show why an episode has its label: evidence, weights, terms, credit by step.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Label every episode anew, as is configured now.")
+    ] = False,
     config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Weigh the evidence on each episode: success, failure or unlabelled.
 
-    Example: flywheel label
+    New episodes are labelled, and older ones of which something new is heard.
+
+    Example: flywheel label --explain 2026-01-02-000017
     """
 
     def work(session: Session) -> dict[str, Any]:
@@ -72,10 +84,18 @@ def label(
 
         when = latest(session.config, night, "ingest")
         return Ledger(session.config, when).run(
-            "label", run, session.config, night=when, clock=now
+            "label", run, session.config, night=when, clock=now, everything=everything
         )  # fmt: skip
 
-    act(Call(config, home, as_json), work, show.counts("Labelled"))
+    def why(session: Session) -> dict[str, Any]:
+        from tasks.label.explain import explain
+
+        return explain(session.config, explained or "")
+
+    if explained:
+        act(Call(config, home, as_json), why, label_show.explained)
+    else:
+        act(Call(config, home, as_json), work, label_show.labelled)
 
 
 def build(

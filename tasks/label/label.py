@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
 from schemas.config import FlywheelConfig
 from schemas.digest import digest
-from schemas.errors import MissingStateError
+from schemas.errors import FlywheelError, MissingStateError
 from schemas.label_config import LabelConfig
 from schemas.progress import report
-from tasks.label.facts import Facts, Steps, add_message_evidence, mark, read_facts, read_steps
-from tasks.label.outcome import VERIFIED_SUCCESS
-from tasks.label.reliability import (
-    Bools,
-    Reliability,
-    expected_calibration_error,
-    learn,
-    left_out,
-)
-from tasks.label.rows import label_rows
-from tasks.label.signals import KINDS
-from tasks.label.tripwires import RISKY, tripwires
+from tasks.label.commit import OvertakenError, Run, commit, step_values
+from tasks.label.found import Found, find, what_is_new
+from tasks.label.fresh import Reader
+from tasks.label.judge.judge import check
+from tasks.label.judging import judged_also
+from tasks.label.rows import Terms, both, kept_terms, label_rows, terms_of
+from tasks.label.scoring import scored_found
+from tasks.label.signals import kinds_of
+from tasks.label.standing import Standing, beginning, standing_of
+from tasks.label.summary import summary
+from tasks.label.watch import watched
+from tasks.label.weighing import weigh_up
 from warehouse.tables import Warehouse
 
-METHOD = "2"
+METHOD = "3"
 """Version of the labelling code; raised when the same evidence would come to another label."""
-DECISION_GAP = 0.5
-"""Difference of mean composite return that makes a state a decision point."""
-DECISION_SUPPORT = 2
-"""Episodes an action needs to count as supported."""
+ATTEMPTS = 3
+"""Times a run begins again because another one labelled in the meantime."""
+STAGES = 4
 
 
 def label_version_of(config: LabelConfig) -> str:
@@ -41,132 +39,141 @@ def label_version_of(config: LabelConfig) -> str:
     return digest(f"{METHOD}:{config.model_dump_json()}", 16)
 
 
-def label(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) -> dict[str, Any]:
-    """Label new episodes, and those whose evidence has changed; labels are only ever added.
+def label(
+    config: FlywheelConfig,
+    *,
+    night: str,
+    clock: Callable[[], datetime],
+    everything: bool = False,
+) -> dict[str, Any]:
+    """Label new episodes, and those of which something new is heard; labels are only ever added.
+
+    What it costs depends on what is new. Older labels keep the version they were made under.
 
     Args:
         config: The configuration; tables are under its home.
-        night: The night for the `night_counts` of the result.
+        night: The night for the `night_counts` of the result, `YYYY-MM-DD`.
         clock: Gives the current UTC time.
+        everything: Label every episode anew, under this configuration.
 
     Returns:
         Counts over all labels as they stand now, what this call labelled, and the tables'
-        versions.
+        versions (docs/labels.md).
 
     Raises:
         MissingStateError: There are no episodes.
+        ConfigurationError: A rule, detector, reward or judge cannot be loaded.
+        FlywheelError: Other runs kept labelling in the meantime.
     """
     warehouse = Warehouse(config.home)
     if not warehouse.exists("episodes"):
         raise MissingStateError(
             f"no episodes under {config.home}", "Run `flywheel ingest PATH` first."
         )
-    version = label_version_of(config.label)
-    report("label", 0, 3, "evidence")
-    facts = read_facts(warehouse)
-    revision, digests = recall(warehouse, facts)
-    fresh = [digest(f"{version};{heard}", 16) for heard in facts.heard]
-    changed = np.array([new != old for new, old in zip(fresh, digests, strict=True)], dtype=bool)
-    wanted = np.flatnonzero(changed)
-    report("label", 1, 3, f"{len(wanted)} episodes")
-    steps = look_at_messages(warehouse, facts, wanted)
-    reliability = learn_all(facts, config.label)
-    if len(wanted):
-        about: dict[str, list[Any]] = {
-            "label_version": [version] * len(wanted),
-            "labelled_at": [clock()] * len(wanted),
-            "revision": [revision[i] + 1 for i in wanted],
-            "evidence_digest": [fresh[i] for i in wanted],
-        }
-        rows = label_rows(facts.take(wanted), steps, reliability, config.label, about)
-        said = ",".join(f"{facts.episode_id[i]}:{revision[i]}:{fresh[i]}" for i in wanted)
-        warehouse.append("labels", rows, transaction=f"label:{digest(said, 16)}")
-    report("label", 2, 3, "summary")
-    result = summary(warehouse, facts, reliability, config.label, night)
-    report("label", 3, 3)
-    return result | {
-        "labelled": len(wanted), "label_version": version, "tables": warehouse.versions()
-    }  # fmt: skip
-
-
-def recall(warehouse: Warehouse, facts: Facts) -> tuple[list[int], list[str]]:
-    """Give each episode's last revision (-1: none) and evidence digest.
-
-    What its messages showed when it was labelled is marked in `facts`.
-    """
-    table = warehouse.sql("known_labels")
-    index = {name: i for i, name in enumerate(facts.episode_id)}
-    revision, digests = [-1] * len(index), [""] * len(index)
-    kinds: list[list[str]] = [[] for _ in index]
-    for row in table.to_pylist():
-        place = index[row["episode_id"]]
-        revision[place], digests[place] = row["revision"], row["evidence_digest"]
-        kinds[place] = row["kinds"]
-    mark(facts.evidence, kinds)
-    return revision, digests
-
-
-def look_at_messages(warehouse: Warehouse, facts: Facts, wanted: npt.NDArray[np.int64]) -> Steps:
-    """Read the steps of the wanted episodes and complete their evidence in `facts`."""
-    part = facts.take(wanted)
-    steps = read_steps(warehouse, part.episode_id)
-    add_message_evidence(part, steps)
-    facts.evidence[wanted] = part.evidence
-    return steps
-
-
-def verified_part(facts: Facts) -> tuple[Bools, Bools]:
-    """Give the evidence on the verified episodes, and whether each succeeded."""
-    verified = ~np.isnan(facts.outcome) & ~facts.broken
-    return facts.evidence[verified], facts.outcome[verified] >= VERIFIED_SUCCESS
-
-
-def learn_all(facts: Facts, config: LabelConfig) -> Reliability:
-    """Learn from every verified episode what the kinds of evidence weigh."""
-    evidence, outcome = verified_part(facts)
-    return learn(evidence, outcome, smoothing=config.smoothing, prior=config.prior_log_odds)
-
-
-def summary(
-    warehouse: Warehouse,
-    facts: Facts,
-    reliability: Reliability,
-    config: LabelConfig,
-    night: str,
-) -> dict[str, Any]:
-    """Give the account of all labels as they stand now."""
-    nights = warehouse.sql("label_summary", risky=RISKY).to_pylist()
-    sums = {
-        name: sum(row[name] or 0 for row in nights)
-        for name in (nights[0] if nights else {})
-        if name != "night"
-    }
-    evidence, outcome = verified_part(facts)
-    predicted, actual = left_out(
-        evidence, outcome, smoothing=config.smoothing, prior=config.prior_log_odds
+    for _ in range(ATTEMPTS):
+        try:
+            return _label(config, warehouse, night, clock, everything)
+        except OvertakenError:
+            continue
+    raise FlywheelError(
+        f"Other runs kept labelling in {config.home}.", "Run `flywheel label` again."
     )
-    ece = expected_calibration_error(predicted, actual)
-    points = warehouse.sql(
-        "decision_points", gap=DECISION_GAP, support=DECISION_SUPPORT
-    ).to_pylist()[0]
-    states = ("episodes", "success", "failure", "unlabelled", "infrastructure_errors")
-    own = next((row for row in nights if row["night"] == night), dict.fromkeys(states, 0))
-    labelled = sums["labelled"]
+
+
+def _label(
+    config: FlywheelConfig,
+    warehouse: Warehouse,
+    night: str,
+    clock: Callable[[], datetime],
+    everything: bool,
+) -> dict[str, Any]:
+    """Label once."""
+    settings = config.label
+    reader, kinds = Reader(settings), kinds_of(settings)
+    if settings.judge:
+        check(settings.judge)
+    run = Run(night, clock(), label_version_of(settings), settings, kinds)
+    report("label", 0, STAGES, "what is new")
+    versions = warehouse.versions()
+    standing = standing_of(warehouse, kinds, settings.decision_gap, settings.decision_support)
+    if everything:
+        standing = beginning(kinds, standing.number)._replace(points=standing.points)
+    search = what_is_new(warehouse, standing, night)
+    if standing.whole and standing.last and not (search.fresh or search.told):
+        report("label", STAGES, STAGES)
+        return result(warehouse, run, standing.last)
+    found = find(
+        warehouse, search, settings, kinds, reader, everything,
+        lambda done: report("label", 0, STAGES, f"{done:,} episodes read"),
+    )  # fmt: skip
+    report("label", 1, STAGES, f"{len(found.revision):,} episodes")
+    terms = both(
+        terms_of(found.fresh, reader.rules, settings) if found.fresh else None,
+        kept_terms(found.older),
+    )
+    evidence, account = judged_also(
+        config, warehouse, search, found, weigh_up(found, terms, standing, settings, kinds)
+    )
+    found = found._replace(evidence=evidence)
+    report("label", 2, STAGES, "tables")
+    labelling = write(warehouse, run, versions, standing, found, terms, everything)
+    account |= {"labelled": labelling["labelled"], "failed": failures_of(found)}
+    if settings.reward_model:
+        modelled, said = scored_found(config, warehouse, night, clock)
+        account |= said
+        if modelled:
+            labelling = write_again(warehouse, run, modelled)
+    report("label", STAGES, STAGES)
+    return result(warehouse, run, labelling) | account
+
+
+def write(
+    warehouse: Warehouse,
+    run: Run,
+    versions: Mapping[str, int],
+    standing: Standing,
+    found: Found,
+    terms: Terms,
+    everything: bool = False,
+) -> dict[str, Any]:
+    """Weigh the evidence, write labels and what goes with them, and give the run's row."""
+    weighed = weigh_up(found, terms, standing, run.config, run.kinds)
+    rows = label_rows(terms, weighed.judged, run.kinds, about(run, found))
+    values = step_values(warehouse, run, standing, found, terms, weighed, everything)
+    tripped = watched(found, weighed, standing)
+    return commit(warehouse, run, versions, standing, found, weighed, rows, values, tripped)
+
+
+def write_again(warehouse: Warehouse, run: Run, modelled: Found) -> dict[str, Any]:
+    """Write the labels that a reward model gives to episodes which the run left unlabelled."""
+    versions, config = warehouse.versions(), run.config
+    standing = standing_of(warehouse, run.kinds, config.decision_gap, config.decision_support)
+    return write(warehouse, run, versions, standing, modelled, kept_terms(modelled.older))
+
+
+def result(warehouse: Warehouse, run: Run, labelling: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the account of labels as they stand after a row of `labellings`."""
+    return summary(labelling, run.night) | {
+        "labelled": 0,
+        "label_version": run.label_version,
+        "failed": [],
+        "tables": warehouse.versions(),
+    }
+
+
+def about(run: Run, found: Found) -> dict[str, pa.Array]:
+    """Give the columns that say which labels they are."""
+    count = len(found.revision)
     return {
-        **{name: sums[name] for name in states},
-        "night_counts": {name: own[name] for name in states},
-        "by_source": {tier: sums[tier] for tier in ("outcome", "feedback", "implicit")},
-        "terms": {
-            term: sums[f"{term}_sum"] / labelled if labelled else None
-            for term in ("success", "cost", "risk", "total")
-        },
-        "calibration": {"ece": ece, "n": len(predicted)},
-        "decision_points": points["decision_points"],
-        "decision_points_with_support": points["decision_points_with_support"],
-        "tripwires": tripwires(sums),
-        "reliability": {
-            kind.name: {"default": kind.log_odds, "learnt": float(reliability.weights[i])}
-            for i, kind in enumerate(KINDS)
-            if reliability.shown[:, i].any()
-        },
-    }  # fmt: skip
+        "label_version": pa.repeat(run.label_version, count),
+        "labelled_at": pa.repeat(pa.scalar(run.now, pa.timestamp("us", tz="UTC")), count),
+        "revision": found.revision,
+    }
+
+
+def failures_of(found: Found) -> list[dict[str, Any]]:
+    """List the user's own parts that failed: which, how often, and what was said first."""
+    failed = found.fresh.failures if found.fresh else {}
+    return [
+        {"use": use, "count": part.times, "message": part.message} for use, part in failed.items()
+    ]

@@ -14,6 +14,7 @@ from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
 from schemas.progress import report
 from tasks.build.manifest import load_manifest, save_manifest
+from tasks.label.judge.cache import clear as clear_judged
 from tasks.upkeep.forgotten import load_record, save_record
 from tasks.upkeep.traces import (
     Traces,
@@ -188,6 +189,7 @@ def erase(config: FlywheelConfig, warehouse: Warehouse, record: dict[str, Any]) 
         kept = [version for version in pinned.get(part.table, {}) if version < first]
         removed += vacuum(warehouse, part.table, readable(warehouse, part.table, kept))
         cut_log(warehouse, part.table, first)
+    clear_judged(config.home)  # it holds digests of texts, and nobody can tell whose
     report("forget rows", len(parts), len(parts))
     return removed
 

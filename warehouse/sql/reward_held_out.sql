@@ -1,14 +1,15 @@
 -- Question: on which labelled episodes can a reward model be checked?
 -- Grain: one episode whose outcome or feedback decided its label, with no part in a pair of the
---   build, nor the body of one that has; at most $most.
+--   builds, nor the body of one that has; at most $most.
 -- Columns: episode_id, succeeded, messages (what the agent saw and said), tools.
--- $build: the build it learned from. $night: the night that asks.
--- Held-out episodes come first, then those that no build had seen; others only fill up to $wanted.
+-- $builds: those it learned from. $night: the night that asks.
+-- Held-out episodes come first, then those that no earlier night had seen; others, which a policy
+-- may have learned from, only fill up to $wanted.
 -- The keys of the split are written as `tasks.build.split` writes them.
 WITH taught AS (
-    SELECT chosen_episode AS episode_id FROM pairs WHERE build = $build
+    SELECT chosen_episode AS episode_id FROM pairs WHERE list_contains($builds, build)
     UNION
-    SELECT rejected_episode FROM pairs WHERE build = $build
+    SELECT rejected_episode FROM pairs WHERE list_contains($builds, build)
 ),
 sides AS (
     SELECT key, bool_and(split = 'held_out') AS held_out

@@ -1,0 +1,132 @@
+"""Where the last run of the label stage left off: what it had learnt, and where labels stood.
+
+The newest row of `labellings` says it. Where the tables have changed otherwise since (rows
+forgotten, files merged, a run killed between two commits), all is counted anew from the labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.label.block import Floats
+from tasks.label.calibration import BINS
+from tasks.label.signals import Kind
+from tasks.label.tally import Totals, told
+from tasks.label.weights import Counts
+from warehouse.tables import Warehouse
+
+BATCH = 65_536
+"""Labels counted at once."""
+
+
+class Standing(NamedTuple):
+    """What a run goes on from."""
+
+    number: int
+    """Runs so far."""
+    versions: Mapping[str, int]
+    """Versions of tables up to which all has been read; -1 for nothing."""
+    counts: Counts
+    bins: Floats
+    """Calibration, `(10, 3)`."""
+    totals: Totals
+    points: tuple[int, int]
+    """Decision points, and those with support."""
+    means: Mapping[str, float]
+    """Of earlier nights, for tripwires."""
+    whole: bool
+    """False where labels have changed otherwise, and all was counted anew."""
+    last: Mapping[str, Any] | None = None
+    """The last run's row of `labellings`."""
+
+
+def beginning(kinds: Sequence[Kind], number: int = 0) -> Standing:
+    """Give where the first run, or one that labels everything anew, begins."""
+    return Standing(
+        number,
+        {"episodes": -1, "signals": -1},
+        Counts.none(len(kinds)),
+        np.zeros((BINS, 3)),
+        Counter(),
+        (0, 0),
+        {},
+        True,
+    )
+
+
+def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support: int) -> Standing:
+    """Read where the last run left off.
+
+    Args:
+        warehouse: The tables.
+        kinds: The kinds of evidence; counts of others are left out.
+        gap: `label.decision_gap`, for counting anew.
+        support: `label.decision_support`.
+    """
+    rows = warehouse.sql("SELECT * FROM labellings ORDER BY number DESC LIMIT 1").to_pylist()
+    if not rows and not warehouse.exists("labels"):
+        return beginning(kinds)
+    row = rows[0] if rows else None
+    whole = row is not None and all(
+        row[f"{table}_version"] == warehouse.version(table) for table in ("labels", "step_values")
+    )
+    if row is None or not whole:
+        return counted_anew(warehouse, kinds, row, gap, support)
+    by_name = {count["kind"]: count for count in row["kinds"]}
+
+    def shown(side: str) -> Floats:
+        return np.array([by_name[k.name][side] if k.name in by_name else 0.0 for k in kinds])
+
+    return Standing(
+        row["number"] + 1,
+        {"episodes": row["episodes_version"], "signals": row["signals_version"]},
+        Counts(
+            shown("failures"), shown("successes"), np.array([row["failures"], row["successes"]])
+        ),
+        np.array([[b["n"], b["predicted"], b["observed"]] for b in row["calibration"]]),
+        Counter({(t["night"], t["name"]): t["value"] for t in row["totals"]}),
+        (row["decision_points"], row["decision_points_with_support"]),
+        {mean["name"]: mean["value"] for mean in row["means"]},
+        True,
+        row,
+    )
+
+
+def counted_anew(
+    warehouse: Warehouse, kinds: Sequence[Kind], row: Mapping[str, object] | None,
+    gap: float, support: int,
+) -> Standing:  # fmt: skip
+    """Count what all labels say; only what was read to the end is taken from the last run."""
+    start = beginning(kinds)
+    counts, bins, totals = start.counts, start.bins, Counter[tuple[str, str]]()
+    for batch in warehouse.batches("latest_labels", BATCH):
+        if batch.num_rows:
+            said = told(pa.Table.from_batches([batch]), kinds)
+            counts, bins = counts + said.counts, bins + said.bins
+            totals.update(said.totals)
+    [points] = warehouse.sql("state_decision_points", gap=gap, support=support).to_pylist()
+    known = row or {"number": -1, "episodes_version": -1, "signals_version": -1, "means": []}
+    return Standing(
+        int(known["number"]) + 1,  # type: ignore[call-overload]
+        {"episodes": known["episodes_version"], "signals": known["signals_version"]},  # type: ignore[dict-item]
+        counts,
+        bins,
+        totals,
+        (points["decision_points"], points["decision_points_with_support"]),
+        {mean["name"]: mean["value"] for mean in known["means"]},  # type: ignore[attr-defined]
+        False,
+    )
+
+
+def table_of(totals: Totals) -> list[dict[str, object]]:
+    """Write totals as the table `labellings` keeps them."""
+    return [
+        {"name": name, "night": night, "value": float(value)}
+        for (night, name), value in sorted(totals.items())
+        if value
+    ]
