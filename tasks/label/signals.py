@@ -16,7 +16,7 @@ Tier = Literal["feedback", "implicit", "judge"]
 
 
 class Kind(NamedTuple):
-    """One kind of evidence. What is silent about it says nothing: only presence counts."""
+    """One kind of evidence. Silence about it counts once its weight is learnt, never before."""
 
     name: str
     tier: Tier

@@ -1,7 +1,8 @@
 """From evidence to a verdict: a verified outcome decides, else the sum of what evidence weighs.
 
 Feedback and implicit evidence are added up, since what each weighs was learnt on the same verified
-episodes. A judge is heard only where users have shown nothing that decides (`judge_speaks`).
+episodes; so is what silence weighs, where an episode shows anything at all. A judge is heard only
+where users have shown nothing that decides (`judge_speaks`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tasks.label.weights import (
     Weights,
     judge_speaks,
     sigmoid,
+    silent,
     state_of,
 )
 
@@ -51,6 +53,10 @@ class Verdicts(NamedTuple):
     contribution: Floats
     """What each kind weighs in the verdict, log-odds, `(episodes, kinds)`; 0 where a verified
     outcome speaks in its place, and for a judge that is not heard."""
+    silence: Floats
+    """What the kinds that an episode does not show weigh together, log-odds, `(episodes,)`; 0 where
+    a verified outcome speaks in their place, or nothing is shown. With the prior and what is shown
+    it adds up to the log-odds of success."""
 
 
 def verdicts(
@@ -75,20 +81,23 @@ def verdicts(
         np.array([kind.tier == tier for kind in kinds], dtype=np.float64) for tier in TIERS[2:]
     )
     verified = ~np.isnan(outcome)
+    anything = (share != 0).any(axis=1)
+    silence = np.where(anything, silent(share, kinds) @ weights.silence, 0.0)
     shows_feedback = share @ feedback > 0
     users = share @ (weights.log_odds * (1 - judge))
-    heard = judge_speaks(shows_feedback, users, weights.prior, config) & (share @ judge > 0)
-    evidence = users + np.where(heard, share @ (weights.log_odds * judge), 0.0)
+    heard = judge_speaks(shows_feedback, users, silence, weights.prior, config)
+    heard &= share @ judge > 0
+    shown = users + np.where(heard, share @ (weights.log_odds * judge), 0.0)
 
     passed = outcome >= VERIFIED_SUCCESS
     capped = np.where(passed, VERIFIED_LOG_ODDS, -VERIFIED_LOG_ODDS)
-    success = sigmoid(np.where(verified, capped, weights.prior + evidence))
+    success = sigmoid(np.where(verified, capped, weights.prior + shown + silence))
     state = np.where(
         verified,
         np.where(passed, SUCCESS, FAILURE),
         np.where(
             shows_feedback | (share @ implicit > 0) | heard,
-            state_of(evidence, weights.prior, config),
+            state_of(shown, silence, weights.prior, config),
             UNLABELLED,
         ),
     )
@@ -98,10 +107,12 @@ def verdicts(
     contribution = share * weights.log_odds
     contribution[verified] = 0.0
     contribution[np.ix_(~heard, judge > 0)] = 0.0
+    silence[verified] = 0.0
     return Verdicts(
         success=np.where(labelled, success, np.nan),
         confidence=np.where(labelled, np.abs(2 * success - 1), 0.0),
         state=state.astype(np.int8),
         decided_by=np.where(labelled, decided, 0).astype(np.int8),
         contribution=contribution,
+        silence=silence,
     )

@@ -6,11 +6,14 @@ A weight is `ln(P(shown | success) / P(shown | failure))`. Both shares are estim
 
 so that without a verified outcome the weight is the kind's default, and each verified episode pulls
 it away from there. Weights of several pieces add up, together with the prior, to the log-odds of
-success. What an episode does not show says nothing.
+success. So does silence: not to show a kind weighs `ln(P(silent | success) / P(silent | failure))`,
+from the same shares, once the kind's weight is learnt. Before that nobody knows whether the kind
+could have been seen here at all, and silence says nothing.
 
-Source: Naive Bayes with smoothing, Manning, Raghavan, Schuetze, "Introduction to Information
-    Retrieval" (2008), section 13.2; the logarithm as weight of evidence, Good, "Probability and the
-    Weighing of Evidence" (1950), chapter 6.
+Source: Naive Bayes over presence and absence (the multivariate Bernoulli model) with smoothing,
+    Manning, Raghavan, Schuetze, "Introduction to Information Retrieval" (2008), sections 13.2 and
+    13.3; the logarithm as weight of evidence, Good, "Probability and the Weighing of Evidence"
+    (1950), chapter 6.
 """
 
 from __future__ import annotations
@@ -30,6 +33,12 @@ SLICE = 65_536
 """Episodes predicted at once, which bounds the memory."""
 ROUNDING = 1e-6
 """Sums of shares that were added and taken back are this exact."""
+OPPOSITES = (
+    ("thumbs_up", "thumbs_down"),
+    ("rating_high", "rating_low"),
+    ("score_high", "score_low"),
+)
+"""Kinds that exclude each other: who gave one was not silent about the other."""
 
 
 class Counts(NamedTuple):
@@ -68,6 +77,8 @@ class Weights(NamedTuple):
     """Log-odds of success of an episode before its evidence."""
     learnt: Bools
     """Kinds whose log-odds come from counts; the others keep their default, `(kinds,)`."""
+    silence: Floats
+    """Log-odds of not showing each kind; 0 unless learnt, and for judges, `(kinds,)`."""
 
 
 def count(share: Floats, succeeded: Bools, sign: int = 1) -> Counts:
@@ -94,10 +105,12 @@ def weigh(counts: Counts, kinds: Sequence[Kind], config: LabelConfig) -> Weights
     shown it, and while there are fewer verified successes, or failures, than that at all. The prior
     keeps its own while the latter holds.
     """
+    given, (failed, succeeded) = _Given(kinds), counts.totals
     log_odds, learnt = _log_odds(
-        counts.failures, counts.successes, counts.totals[0], counts.totals[1], _Given(kinds), config
+        counts.failures, counts.successes, failed, succeeded, given, config
     )
-    return Weights(log_odds, float(_prior(counts.totals[0], counts.totals[1], config)), learnt)
+    silence = _silence(counts, failed, succeeded, given, config)
+    return Weights(log_odds, float(_prior(failed, succeeded, config)), learnt, silence)
 
 
 def left_out(
@@ -117,34 +130,56 @@ def left_out(
 
     Source: leave-one-out cross-validation; for counts it is exact to subtract the one.
     """
-    given = _Given(kinds)
     parts = [
-        _left_out(share[at : at + SLICE], succeeded[at : at + SLICE], counts, given, config)
+        _left_out(share[at : at + SLICE], succeeded[at : at + SLICE], counts, kinds, config)
         for at in range(0, len(share), SLICE)
     ]
     return np.concatenate([np.zeros(0), *parts])
 
 
-def state_of(evidence: Floats, prior: Floats | float, config: LabelConfig) -> Ints:
+def silent(share: Floats, kinds: Sequence[Kind]) -> Bools:
+    """Say which kinds each episode is silent about, `(episodes, kinds)`.
+
+    A piece that hardly counts is no silence, and of opposites one breaks it for both: counted one
+    by one, a score that every episode gets would speak twice.
+
+    Args:
+        share: How much each kind of evidence counts, `(episodes, kinds)`.
+        kinds: The kinds, in the order of the columns.
+    """
+    quiet = np.asarray(share == 0)
+    column = {kind.name: index for index, kind in enumerate(kinds)}
+    for one, other in OPPOSITES:
+        if one in column and other in column:
+            both = quiet[:, column[one]] & quiet[:, column[other]]
+            quiet[:, column[one]] = quiet[:, column[other]] = both
+    return quiet
+
+
+def state_of(shown: Floats, silence: Floats, prior: Floats | float, config: LabelConfig) -> Ints:
     """Say what evidence comes to: `UNLABELLED`, `FAILURE` or `SUCCESS`.
 
     The evidence has to reach the threshold with the prior and without it. The prior is how often
     verified episodes succeed; it says nothing about this episode, so that it may hold a verdict
-    back, but makes none out of evidence that is too weak alone or speaks against it.
+    back, but makes none out of evidence that is too weak alone or speaks against it. Silence
+    strengthens or weakens what an episode shows, but never turns it: else a weak hint of failure
+    would make a success of an episode that is unlabelled without the hint.
 
     Args:
-        evidence: Sum of what an episode's evidence weighs, log-odds, `(episodes,)`.
+        shown: Sum of what the evidence shown by an episode weighs, log-odds, `(episodes,)`.
+        silence: Sum of what its silence weighs, log-odds, `(episodes,)`.
         prior: Log-odds before evidence.
         config: `success_above` and `failure_below`.
     """
+    evidence = shown + silence
     alone, together = sigmoid(evidence), sigmoid(evidence + prior)
     least, most = np.minimum(alone, together), np.maximum(alone, together)
-    state = np.where(most <= config.failure_below, FAILURE, UNLABELLED)
-    return np.where(least >= config.success_above, SUCCESS, state)
+    state = np.where((most <= config.failure_below) & (shown < 0), FAILURE, UNLABELLED)
+    return np.where((least >= config.success_above) & (shown > 0), SUCCESS, state)
 
 
 def judge_speaks(
-    feedback: Bools, users: Floats, prior: Floats | float, config: LabelConfig
+    feedback: Bools, users: Floats, silence: Floats, prior: Floats | float, config: LabelConfig
 ) -> Bools:
     """Say where a judge's evidence counts: where users have shown nothing that decides.
 
@@ -154,10 +189,11 @@ def judge_speaks(
     Args:
         feedback: Episodes with feedback, `(episodes,)`.
         users: What feedback and implicit evidence weigh together, log-odds, `(episodes,)`.
+        silence: What silence weighs, log-odds, `(episodes,)`.
         prior: Log-odds before evidence.
         config: Thresholds.
     """
-    return np.asarray(~feedback & (state_of(users, prior, config) == UNLABELLED))
+    return np.asarray(~feedback & (state_of(users, silence, prior, config) == UNLABELLED))
 
 
 def sigmoid(log_odds: Floats) -> Floats:
@@ -192,13 +228,42 @@ def _log_odds(
     config: LabelConfig,
 ) -> tuple[Floats, Bools]:
     """Turn counts into log-odds, entry by entry, and say which of them are learnt."""
-    enough = np.minimum(failed, succeeded) >= config.min_support
-    learnt = enough & (failures + successes >= config.min_support - ROUNDING)
+    learnt = _learnt(failures, successes, failed, succeeded, config)
     smoothing = config.smoothing
     shown = np.maximum(successes, 0.0) + smoothing * given.success
     missed = np.maximum(failures, 0.0) + smoothing * given.failure
     log_odds = np.log(shown / missed * ((failed + smoothing) / (succeeded + smoothing)))
     return np.where(learnt, log_odds, given.log_odds), learnt
+
+
+def _silence(
+    counts: Counts, failed: Floats, succeeded: Floats, given: _Given, config: LabelConfig
+) -> Floats:
+    """Turn counts into the log-odds of not showing each kind; 0 unless learnt, and for judges.
+
+    A judge that was not asked is silent about every episode.
+
+    Args:
+        counts: What verified episodes have shown.
+        failed: Number of them that failed; of a shape that goes with `(kinds,)`.
+        succeeded: Number that succeeded, of the same shape.
+        given: What is assumed.
+        config: Smoothing and support.
+    """
+    smoothing = config.smoothing
+    kept = np.maximum(succeeded - counts.successes, 0.0) + smoothing * (1 - given.success)
+    missed = np.maximum(failed - counts.failures, 0.0) + smoothing * (1 - given.failure)
+    log_odds = np.log(kept / missed * ((failed + smoothing) / (succeeded + smoothing)))
+    learnt = _learnt(counts.failures, counts.successes, failed, succeeded, config)
+    return np.where(learnt & ~given.judge, log_odds, 0.0)
+
+
+def _learnt(
+    failures: Floats, successes: Floats, failed: Floats, succeeded: Floats, config: LabelConfig
+) -> Bools:
+    """Say where enough verified episodes were seen at all, of either end, and show the kind."""
+    enough = np.minimum(failed, succeeded) >= config.min_support
+    return np.asarray(enough & (failures + successes >= config.min_support - ROUNDING))
 
 
 def _prior(failed: Floats, succeeded: Floats, config: LabelConfig) -> Floats:
@@ -212,14 +277,22 @@ def _prior(failed: Floats, succeeded: Floats, config: LabelConfig) -> Floats:
 
 
 def _left_out(
-    share: Floats, succeeded: Bools, counts: Counts, given: _Given, config: LabelConfig
+    share: Floats, succeeded: Bools, counts: Counts, kinds: Sequence[Kind], config: LabelConfig
 ) -> Floats:
-    """Predict some verified episodes; only entries that are not 0 are looked at."""
+    """Predict some verified episodes; of what is shown, only entries that are not 0 are looked at.
+
+    Of what is not shown, an episode takes nothing from the counts but itself from the totals, so
+    that all successes have the same weights of silence, and all failures.
+    """
+    given = _Given(kinds)
     entry = np.flatnonzero((share != 0).ravel())
     row, column = np.divmod(entry, share.shape[1])
     part = share.ravel()[entry]
     won = succeeded.astype(np.float64)
     failed, passed = counts.totals[0] - (1 - won), counts.totals[1] - won
+    others = np.maximum(counts.totals - np.eye(2), 0.0)
+    weights = _silence(counts, others[:, :1], others[:, 1:], given, config)
+    silence = (silent(share, kinds) @ weights.T)[np.arange(len(won)), succeeded.astype(int)]
     log_odds, _ = _log_odds(
         counts.failures[column] - part * (1 - won[row]),
         counts.successes[column] - part * won[row],
@@ -234,7 +307,7 @@ def _left_out(
     judge = np.bincount(row, np.where(judged, weight, 0.0), len(won))
     feedback = np.bincount(row, given.feedback[column], minlength=len(won)) > 0
     prior = _prior(failed, passed, config)
-    heard = judge_speaks(feedback, users, prior, config)
-    predicted = sigmoid(prior + users + np.where(heard, judge, 0.0))
+    heard = judge_speaks(feedback, users, silence, prior, config)
+    predicted = sigmoid(prior + users + np.where(heard, judge, 0.0) + silence)
     predicted[np.bincount(row, minlength=len(won)) == 0] = np.nan
     return predicted

@@ -31,6 +31,11 @@ def all_of(share, outcome=np.nan, *, broken=False, prior=0.0, config=None):
     )
 
 
+def one_of(share, weights, outcome=np.nan):
+    none = np.array([False])
+    return verdicts(share[None], np.array([outcome]), none, weights, KINDS, LabelConfig())
+
+
 def verdict(share, outcome=np.nan, **more):
     made = all_of(share, outcome, **more)
     return STATES[made.state[0]], made.success[0], made.confidence[0], TIERS[made.decided_by[0]]
@@ -166,7 +171,8 @@ def test_a_prediction_of_a_verified_episode_is_the_verdict_it_would_have_had():
     share = np.zeros((4_000, len(KINDS)))
     succeeded = chance.random(4_000) < 0.5
     share[:, COLUMN["export"]] = chance.random(4_000) < np.where(succeeded, 0.6, 0.2)
-    share[:, COLUMN["judge_low"]] = chance.random(4_000) < 0.5
+    share[:, COLUMN["repeated_call"]] = chance.random(4_000) < np.where(succeeded, 0.2, 0.27)
+    share[:, COLUMN["judge_low"]] = chance.random(4_000) < np.where(succeeded, 0.4, 0.6)
     counts = count(share, succeeded)
     weights = weigh(counts, KINDS, LabelConfig())
     nobody = np.full(4_000, np.nan)
@@ -175,6 +181,77 @@ def test_a_prediction_of_a_verified_episode_is_the_verdict_it_would_have_had():
     labelled = made.state > 0
     assert labelled.sum() > 1_000
     assert predicted[labelled] == pytest.approx(made.success[labelled], abs=0.002)
+
+
+def quiet_about(**silence):
+    """Take the default weights, and silence of some kinds as if learnt."""
+    return DEFAULTS._replace(prior=0.2, silence=shows(**silence))
+
+
+def test_silence_adds_to_what_is_shown():
+    # An export (odds 3), and ln 2 and -0.1 for what is not shown: 3 * 2 * exp(-0.1) * exp(0.2).
+    learnt = quiet_about(reask=math.log(2), complaint=-0.1, export=-0.7)
+    made = one_of(shows(export=1), learnt)
+    odds = 6 * math.exp(0.1)
+    assert made.success[0] == pytest.approx(odds / (1 + odds))
+    assert made.silence[0] == pytest.approx(math.log(2) - 0.1)
+    assert made.contribution[0].sum() == pytest.approx(math.log(3))
+
+
+def test_silence_of_opposites_counts_once_nobody_spoke():
+    learnt = quiet_about(thumbs_up=-0.3, thumbs_down=0.25)
+    assert one_of(shows(thumbs_up=0.5), learnt).silence[0] == 0
+    assert one_of(shows(thumbs_down=1), learnt).silence[0] == 0
+    assert one_of(shows(export=1), learnt).silence[0] == pytest.approx(-0.05)
+
+
+def test_an_episode_that_shows_nothing_is_unlabelled_however_its_silence_weighs():
+    for weight in (-9.0, 9.0):
+        made = one_of(shows(), quiet_about(export=weight))
+        assert (STATES[made.state[0]], made.silence[0]) == ("unlabelled", 0)
+
+
+def test_a_verified_outcome_leaves_silence_nothing_to_say():
+    made = one_of(shows(export=1), quiet_about(reask=-3.0), outcome=1.0)
+    assert (STATES[made.state[0]], made.silence[0]) == ("success", 0)
+
+
+def test_a_hint_of_failure_makes_no_success_of_silence():
+    # A repeated call, ln(20 / 27) = -0.3, and 2 for what is not shown: 1.9 with the prior of 0.2.
+    made = one_of(shows(repeated_call=1), quiet_about(complaint=2.0))
+    assert STATES[made.state[0]] == "unlabelled"
+    assert made.silence[0] == pytest.approx(2.0)
+
+
+def test_a_judge_is_heard_over_the_silence_of_users():
+    # odds of 60 / 25 and exp(-0.4 + 0.2): what users do not show counts beside the judge.
+    made = one_of(shows(judge_high=1), quiet_about(export=-0.4))
+    odds = 60 / 25 * math.exp(-0.2)
+    assert TIERS[made.decided_by[0]] == "judge"
+    assert made.success[0] == pytest.approx(odds / (1 + odds))
+
+
+def test_a_judge_is_not_heard_where_a_hint_and_silence_decide():
+    # -0.3 - 0.5, and 0.2 before: odds of 20 / 27 * exp(-0.3), 0.35.
+    made = one_of(shows(repeated_call=1, judge_high=1), quiet_about(export=-0.5))
+    odds = 20 / 27 * math.exp(-0.3)
+    assert TIERS[made.decided_by[0]] == "implicit"
+    assert made.success[0] == pytest.approx(odds / (1 + odds))
+    assert made.contribution[0, COLUMN["judge_high"]] == 0
+
+
+def test_prior_contributions_and_silence_are_the_log_odds():
+    chance = np.random.default_rng(2)
+    share = chance.choice([0.0, 0.5, 1.0], (3_000, len(KINDS)), p=[0.9, 0.05, 0.05])
+    weights = weigh(count(share, chance.random(3_000) < 0.5), KINDS, LabelConfig())
+    assert np.count_nonzero(weights.silence) == len(KINDS) - 2
+    nobody = np.full(3_000, np.nan)
+    strict = LabelConfig(success_above=0.5, failure_below=0.5)
+    made = verdicts(share, nobody, np.zeros(3_000, bool), weights, KINDS, strict)
+    log_odds = weights.prior + made.contribution.sum(axis=1) + made.silence
+    labelled = made.state > 0
+    assert labelled.sum() > 500
+    assert made.success[labelled] == pytest.approx(1 / (1 + np.exp(-log_odds[labelled])))
 
 
 def test_no_episodes_make_no_verdicts():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.label_config import LabelConfig
+from tasks.label.calibration import bins, expected_calibration_error
 from tasks.label.signals import COLUMN, KINDS, Kind
 from tasks.label.weights import (
     FAILURE,
@@ -16,6 +17,7 @@ from tasks.label.weights import (
     judge_speaks,
     left_out,
     sigmoid,
+    silent,
     state_of,
     weigh,
 )
@@ -32,6 +34,10 @@ def shows(*names, share=1.0):
 
 def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def states(shown, silence, prior, config=CONFIG):
+    return state_of(np.array(shown), np.array(silence), prior, config).tolist()
 
 
 def simulated(rates, episodes, seed, success=0.5):
@@ -169,22 +175,25 @@ def test_what_is_taken_back_leaves_no_trace():
 
 def test_an_episode_does_not_vouch_for_itself():
     config = LabelConfig(min_support=1)
-    share = np.array([shows("export"), shows("export"), shows(), shows("thumbs_up")])
+    share = np.array([shows("export"), shows("export"), shows(), shows("complaint")])
     succeeded = np.array([True, False, True, False])
     predicted = left_out(share, succeeded, count(share, succeeded), KINDS, config)
     # The first: the others are one success that shows nothing and two failures, one of which
-    # exported. Shares (0 + 3) / (1 + 10) and (1 + 1) / (2 + 10), and prior odds of
+    # exported and one complained. Shares that export: (0 + 3) / (1 + 10) and (1 + 1) / (2 + 10);
+    # that do not complain: (1 + 9.7) / (1 + 10) and (1 + 8.5) / (2 + 10); prior odds of
     # (1 + 5) / (2 + 5).
-    odds = (3 / 11) / (2 / 12) * 6 / 7
+    odds = (3 / 11) / (2 / 12) * (10.7 / 11) / (9.5 / 12) * 6 / 7
     assert predicted[0] == pytest.approx(odds / (1 + odds))
-    # The second: two successes, one of which exported, and one failure that did not.
-    # (1 + 3) / (2 + 10) and (0 + 1) / (1 + 10), prior odds (2 + 5) / (1 + 5).
-    odds = (4 / 12) / (1 / 11) * 7 / 6
+    # The second: two successes, one of which exported, and one failure that did not but complained.
+    # Export: (1 + 3) / (2 + 10) and (0 + 1) / (1 + 10); no complaint: (2 + 9.7) / (2 + 10) and
+    # (0 + 8.5) / (1 + 10); prior odds (2 + 5) / (1 + 5).
+    odds = (4 / 12) / (1 / 11) * (11.7 / 12) / (8.5 / 11) * 7 / 6
     assert predicted[1] == pytest.approx(odds / (1 + odds))
-    # The third shows nothing. No other episode shows a thumb, so that its default holds: odds of 5,
-    # and two successes to one failure as before.
+    # The third shows nothing. No other episode complains, so that the default holds: odds of
+    # .03 / .15. No export: (1 + 7) / (2 + 10) and (0 + 9) / (1 + 10), prior as before.
     assert np.isnan(predicted[2])
-    assert predicted[3] == pytest.approx(5 * 7 / 6 / (1 + 5 * 7 / 6))
+    odds = 0.03 / 0.15 * (8 / 12) / (9 / 11) * 7 / 6
+    assert predicted[3] == pytest.approx(odds / (1 + odds))
 
 
 def test_leaving_one_out_is_learning_from_the_others():
@@ -192,12 +201,15 @@ def test_leaving_one_out_is_learning_from_the_others():
     share, succeeded = simulated(RATES, 120, 3)
     share *= chance.choice([1.0, 0.25], share.shape)
     counts = count(share, succeeded)
-    predicted = left_out(share, succeeded, counts, KINDS, CONFIG)
+    config = LabelConfig(min_support=10)
+    predicted = left_out(share, succeeded, counts, KINDS, config)
+    quiet = silent(share, KINDS)
     for row in range(120):
         others = np.arange(120) != row
-        learnt = weigh(count(share[others], succeeded[others]), KINDS, CONFIG)
+        learnt = weigh(count(share[others], succeeded[others]), KINDS, config)
+        assert np.count_nonzero(learnt.silence) >= 3
         if share[row].any():
-            log_odds = learnt.prior + share[row] @ learnt.log_odds
+            log_odds = learnt.prior + share[row] @ learnt.log_odds + quiet[row] @ learnt.silence
             assert predicted[row] == pytest.approx(1 / (1 + math.exp(-log_odds)))
         else:
             assert np.isnan(predicted[row])
@@ -226,17 +238,116 @@ def test_evidence_that_knows_nothing_predicts_the_base_rate():
 def test_the_prior_makes_no_verdict_of_its_own():
     # Thresholds 0.4 and 0.6: log-odds of -0.405 and 0.405. A hint of -0.3 stays too weak where
     # most episodes fail, and a complaint (-1.6) does not become a success where nearly all succeed.
-    assert state_of(np.array([-0.3, 0.3]), -1.0, CONFIG).tolist() == [UNLABELLED, UNLABELLED]
-    assert state_of(np.array([-1.6]), 4.0, CONFIG).tolist() == [UNLABELLED]
-    assert state_of(np.array([-1.6, 1.6]), 0.5, CONFIG).tolist() == [FAILURE, SUCCESS]
+    assert states([-0.3, 0.3], [0, 0], -1.0) == [UNLABELLED, UNLABELLED]
+    assert states([-1.6], [0], 4.0) == [UNLABELLED]
+    assert states([-1.6, 1.6], [0, 0], 0.5) == [FAILURE, SUCCESS]
     # It can hold one back: 1.6 - 2.0 = -0.4.
-    assert state_of(np.array([1.6]), -2.0, CONFIG).tolist() == [UNLABELLED]
+    assert states([1.6], [0], -2.0) == [UNLABELLED]
+
+
+def test_silence_strengthens_or_weakens_what_is_shown():
+    # 0.3 + 0.2 = 0.5 is beyond 0.405, and 1.0 - 0.7 = 0.3 is not; likewise below 0.
+    assert states([0.3, 1.0], [0.2, -0.7], 0.0) == [SUCCESS, UNLABELLED]
+    assert states([-0.3, -1.0], [-0.2, 0.7], 0.0) == [FAILURE, UNLABELLED]
+
+
+def test_silence_never_turns_what_is_shown():
+    assert states([-0.3, 0.3, 0.0, 0.0], [2.0, -2.0, 2.0, -2.0], 0.0) == [UNLABELLED] * 4
+    everything = LabelConfig(success_above=0.5, failure_below=0.5)
+    assert states([0.0], [0.0], 0.0, everything) == [UNLABELLED]
+
+
+def test_silence_weighs_what_the_shares_that_stay_silent_say():
+    # 40 of 60 successes export and 10 of 40 failures do: silent (20 + 7) / 70, (30 + 9) / 50.
+    share = np.zeros((100, len(KINDS)))
+    share[[*range(40), *range(60, 70)], COLUMN["export"]] = 1
+    learnt = weigh(count(share, np.arange(100) < 60), KINDS, CONFIG)
+    assert learnt.silence[COLUMN["export"]] == pytest.approx(math.log((27 / 70) / (39 / 50)))
+    assert np.count_nonzero(learnt.silence) == 1
+
+
+def test_silence_says_nothing_until_the_kind_is_learnt():
+    succeeded = np.arange(200) % 2 == 0
+    share = np.zeros((200, len(KINDS)))
+    share[:38:2, COLUMN["export"]] = 1  # 19
+    assert not weigh(count(share, succeeded), KINDS, CONFIG).silence.any()
+    share[38, COLUMN["export"]] = 1
+    assert weigh(count(share, succeeded), KINDS, CONFIG).silence[COLUMN["export"]] < -0.1
+    # 19 failures: too few to learn anything from.
+    few = np.concatenate([share[::2], share[1:39:2]])
+    assert not weigh(count(few, np.arange(119) < 100), KINDS, CONFIG).silence.any()
+
+
+def test_a_judge_that_is_silent_was_not_asked():
+    share = np.zeros((200, len(KINDS)))
+    share[::4, COLUMN["judge_high"]] = 1
+    learnt = weigh(count(share, np.arange(200) % 2 == 0), KINDS, CONFIG)
+    assert learnt.learnt[COLUMN["judge_high"]]
+    assert not learnt.silence.any()
+
+
+def test_a_kind_that_shows_equally_often_says_nothing_by_silence():
+    share = np.zeros((40_000, len(KINDS)))
+    share[:, COLUMN["export"]] = np.arange(40_000) % 4 < 2
+    learnt = weigh(count(share, np.arange(40_000) % 2 == 0), KINDS, CONFIG)
+    # 10,000 of 20,000 on either end, pulled by 10 towards 0.7 and 0.9: 10,007 to 10,009.
+    assert learnt.silence[COLUMN["export"]] == pytest.approx(math.log(10_007 / 10_009))
+
+
+def test_who_gives_one_of_two_opposites_is_not_silent_about_the_other():
+    quiet = silent(
+        np.array([shows("score_high"), shows("score_low", share=0.1), shows("export")]), KINDS
+    )
+    pair = [COLUMN["score_high"], COLUMN["score_low"]]
+    assert quiet[:, pair].tolist() == [[False, False], [False, False], [True, True]]
+    assert quiet[:, COLUMN["export"]].tolist() == [True, True, False]
+    assert quiet[0].sum() == len(KINDS) - 2
+
+
+def test_a_score_that_every_episode_gets_speaks_once():
+    # 6,000 of 8,000 successes score high and 2,000 of 8,000 failures: odds of 3 whichever way.
+    share = np.zeros((16_000, len(KINDS)))
+    succeeded = np.arange(16_000) < 8_000
+    high = np.arange(16_000) % 8_000 < np.where(succeeded, 6_000, 2_000)
+    share[high, COLUMN["score_high"]] = 1
+    share[~high, COLUMN["score_low"]] = 1
+    predicted = left_out(share, succeeded, count(share, succeeded), KINDS, CONFIG)
+    assert predicted[high] == pytest.approx(0.75, abs=0.001)
+    assert predicted[~high] == pytest.approx(0.25, abs=0.001)
+
+
+@pytest.mark.parametrize("success", [0.3, 0.5, 0.8])
+def test_predictions_of_independent_users_come_true_as_often_as_said(success):
+    # Most kinds speak against, so that not to show them speaks for: the defaults, no opposites.
+    first, last = COLUMN["correction"], COLUMN["loop"]
+    rates = [(kind.given_success, kind.given_failure) for kind in KINDS[first:last]]
+    share, succeeded = simulated(rates, 20_000, 6, success)
+    share = np.roll(share, first, axis=1)
+    counts = count(share, succeeded)
+    predicted = left_out(share, succeeded, counts, KINDS, CONFIG)
+    assert expected_calibration_error(bins(predicted, succeeded)) < 0.015
+    learnt = weigh(counts, KINDS, CONFIG)
+    known = ~np.isnan(predicted)
+    presence = sigmoid(learnt.prior + share[known] @ learnt.log_odds)
+    assert expected_calibration_error(bins(presence, succeeded[known])) > 0.06
+
+
+def test_leaving_out_the_only_failure_is_no_division_by_nothing():
+    share = np.array([shows("export"), shows("reask")])
+    counts = count(share, np.array([True, False]))
+    config = LabelConfig(smoothing=0.1, min_support=1)
+    assert np.isfinite(left_out(share, np.array([True, False]), counts, KINDS, config)).all()
+    alone = count(share[:1], np.array([True]))
+    assert np.isfinite(left_out(share[:1], np.array([True]), alone, KINDS, config)).all()
 
 
 def test_a_judge_speaks_only_where_users_have_not_decided():
     feedback = np.array([True, False, False])
-    users = np.array([0.1, 0.1, 1.2])
-    assert judge_speaks(feedback, users, 0.0, CONFIG).tolist() == [False, True, False]
+    users, silence = np.array([0.1, 0.1, 1.2]), np.zeros(3)
+    assert judge_speaks(feedback, users, silence, 0.0, CONFIG).tolist() == [False, True, False]
+    # What users show and what they do not decide together, too: 0.3 + 0.2 and 1.2 - 0.9.
+    users, silence = np.array([0.1, 0.3, 1.2]), np.array([0.0, 0.2, -0.9])
+    assert judge_speaks(feedback, users, silence, 0.0, CONFIG).tolist() == [False, False, True]
 
 
 def test_a_judge_that_is_not_heard_predicts_nothing():
