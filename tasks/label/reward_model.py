@@ -1,8 +1,8 @@
 """A reward model's say on episodes that nothing else has labelled, where it has proven itself.
 
-It learns from the pairs of the newest build of an earlier night, so that a night that is run again
-learns from the same ones. What its scores mean is fitted on one half of the held-out labelled
-episodes and checked on the other: where it is not calibrated it abstains.
+It learns from the pairs of earlier nights' builds, so that a night that is run again learns from
+the same ones. What its scores mean is fitted on one half of the held-out labelled episodes and
+checked on the other, each in turn: where it is not calibrated it abstains.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class Scored:
 
 
 class Calibrated(NamedTuple):
-    """What raw scores mean, and how well that held on episodes it was not fitted on."""
+    """What raw scores mean, and how well that holds on episodes it was not fitted on."""
 
     slope: float
     intercept: float
     ece: float
     auc: float
-    n_fitted: int
-    n_checked: int
+    n: int
+    """Held-out episodes behind all of these."""
 
     def probability(self, raw: Floats) -> Floats:
         """Turn raw scores into probabilities of success."""
@@ -144,7 +144,9 @@ def area_under_curve(raw: Floats, succeeded: Bools) -> float:
 
 
 def calibrate(raw: Floats, succeeded: Bools) -> Calibrated:
-    """Fit on one half of held-out episodes and check on the other, each class shared out in turn.
+    """Fit on one half of held-out episodes and check on the other, each in turn.
+
+    Each class is shared out to both halves. The curve that is given is that of all of them.
 
     Args:
         raw: Scores, `(episodes,)`, finite.
@@ -153,15 +155,14 @@ def calibrate(raw: Floats, succeeded: Bools) -> Calibrated:
     place = np.empty(len(raw), np.int64)
     for kind in (succeeded, ~succeeded):
         place[kind] = np.arange(kind.sum())
-    fitted = place % 2 == 0
-    checked = ~fitted
-    slope, intercept = platt(raw[fitted], succeeded[fitted])
-    predicted = sigmoid(slope * raw[checked] + intercept)
-    ece = expected_calibration_error(bins(predicted, succeeded[checked])) or 0.0
-    return Calibrated(
-        slope, intercept, ece,
-        area_under_curve(raw[checked], succeeded[checked]), int(fitted.sum()), int(checked.sum()),
-    )  # fmt: skip
+    predicted = np.empty(len(raw))
+    for half in (0, 1):
+        checked = place % 2 == half
+        slope, intercept = platt(raw[~checked], succeeded[~checked])
+        predicted[checked] = sigmoid(slope * raw[checked] + intercept)
+    ece = expected_calibration_error(bins(predicted, succeeded)) or 0.0
+    slope, intercept = platt(raw, succeeded)
+    return Calibrated(slope, intercept, ece, area_under_curve(raw, succeeded), len(raw))
 
 
 def too_few(succeeded: Bools, recipe: RewardModelConfig) -> str | None:
@@ -183,7 +184,7 @@ def too_few(succeeded: Bools, recipe: RewardModelConfig) -> str | None:
 
 def unproven(found: Calibrated, recipe: RewardModelConfig) -> str | None:
     """Say why a checked reward model does not count; None when it does."""
-    on = f"on {found.n_checked} held-out episodes"
+    on = f"on {found.n} held-out episodes"
     if not found.auc >= recipe.min_auc:
         return (
             f"area under the ROC curve {found.auc:.3f} {on}, below {recipe.min_auc}"
@@ -200,7 +201,6 @@ def unproven(found: Calibrated, recipe: RewardModelConfig) -> str | None:
 class Material(NamedTuple):
     """What a reward model learns from, is checked on and is asked about."""
 
-    build: str
     pairs: list[Pair]
     held_out: pa.Table
     """Labelled episodes that it does not learn from."""
@@ -258,14 +258,12 @@ def answer(
 def gather(config: FlywheelConfig, recipe: RewardModelConfig, night: str) -> Material | Scored:
     """Read what there is to learn from and to ask about, or say what is missing."""
     warehouse = Warehouse(config.home)
-    build = newest_build(config.home, before=night)
-    if build is None:
-        return Scored(state="not trained", reason=f"there is no build of a night before {night}")
-    found = warehouse.sql("reward_pairs", build=build, most=recipe.max_pairs)
+    builds = builds_before(config.home, night)
+    found = warehouse.sql("reward_pairs", builds=builds, most=recipe.max_pairs)
     pairs = msgspec.convert(found.to_pylist(), list[Pair])
     if len(pairs) < recipe.min_pairs:
         reason = (
-            f"build {build} has {len(pairs)} pairs whose outcomes differ;"
+            f"builds of nights before {night} have {len(pairs)} pairs whose outcomes differ;"
             f" label.reward_model.min_pairs asks for {recipe.min_pairs}"
         )
         return Scored(state="not trained", reason=reason, pairs=len(pairs))
@@ -274,10 +272,10 @@ def gather(config: FlywheelConfig, recipe: RewardModelConfig, night: str) -> Mat
         reason = "there is no unlabelled episode"
         return Scored(state="not trained", reason=reason, pairs=len(pairs))
     held_out = warehouse.sql(
-        "reward_held_out", build=build, night=night, wanted=recipe.held_out,
+        "reward_held_out", builds=builds, night=night, wanted=recipe.held_out,
         most=max(MOST_HELD_OUT, recipe.held_out),
     )  # fmt: skip
-    return Material(build, pairs, held_out, unlabelled)
+    return Material(pairs, held_out, unlabelled)
 
 
 def prove(
@@ -314,7 +312,7 @@ def apply(proven: Proven, unlabelled: pa.Table, progress: Progress) -> Scored:
     on = proven.calibrated
     reason = (
         f"{len(names)} unlabelled episodes scored; expected calibration error {on.ece:.3f}, area"
-        f" under the ROC curve {on.auc:.3f} on {on.n_checked} held-out episodes"
+        f" under the ROC curve {on.auc:.3f} on {on.n} held-out episodes"
     )
     return Scored(
         state="scored", reason=reason, episode_id=names, probability=on.probability(raw[able]),
@@ -322,20 +320,17 @@ def apply(proven: Proven, unlabelled: pa.Table, progress: Progress) -> Scored:
     )  # fmt: skip
 
 
-def newest_build(home: Path, before: str) -> str | None:
-    """Give the digest of the newest build of an earlier night; None where there is none."""
-    manifests = [json.loads(path.read_text()) for path in (home / "builds").glob("*.json")]
-    older = [made for made in manifests if made["night"] < before]
-    if not older:
-        return None
-    newest = max(older, key=lambda made: (made["night"], made["built_at"], made["digest"]))
-    return str(newest["digest"])
+def builds_before(home: Path, night: str) -> list[str]:
+    """List the digests of all builds of earlier nights, newest first."""
+    found = [json.loads(path.read_text()) for path in (home / "builds").glob("*.json")]
+    order = [(made["night"], made["built_at"], made["digest"]) for made in found]
+    return [build for of, _, build in sorted(order, reverse=True) if of < night]
 
 
 def model_digest(config: FlywheelConfig, recipe: RewardModelConfig, material: Material) -> str:
     """Name a reward model by all that decides it but the champion whose backbone it took first."""
     said = [
-        METHOD, material.build, [pair.pair_id for pair in material.pairs], config.seed,
+        METHOD, [(pair.build, pair.pair_id) for pair in material.pairs], config.seed,
         recipe.model_dump(mode="json", include={"epochs", "learning_rate", "batch_size"}),
         config.train.policy.model_dump(mode="json"),
     ]  # fmt: skip

@@ -20,8 +20,8 @@ from tasks.build.verdicts import Verdict
 from tasks.label.reward_model import (
     Calibrated,
     area_under_curve,
+    builds_before,
     calibrate,
-    newest_build,
     platt,
     score_unlabelled,
     too_few,
@@ -33,7 +33,6 @@ BEFORE, NIGHT = "2026-01-01", "2026-01-02"
 AT = datetime(2026, 1, 2, 3, tzinfo=UTC)
 SIZE = TinyPolicy(hidden_size=32, layers=2, heads=2, vocabulary=420, context=256)
 RECIPE = RewardModelConfig(epochs=3, learning_rate=5e-3, max_ece=0.15)
-THINGS = ("tea", "rice", "milk", "salt")
 
 
 def test_platt_fits_two_scores_to_the_smoothed_shares() -> None:
@@ -79,21 +78,22 @@ def test_area_under_the_curve_counts_the_pairs_that_are_in_order() -> None:
 
 
 def test_what_is_fitted_is_not_what_is_checked() -> None:
-    # Even places of each class are fitted: successes at 1, failures at 0. The odd ones, which are
-    # the other way round, are all that counts in the check.
+    # Even and odd places of each class are the halves. In the first, successes score 1 and failures
+    # 0; in the second it is the other way round.
     raw = np.array([1.0, 0, 1, 0, 0, 1, 0, 1])
     succeeded = np.array([1, 1, 1, 1, 0, 0, 0, 0], dtype=bool)
     found = calibrate(raw, succeeded)
-    assert (found.n_fitted, found.n_checked) == (4, 4)
-    assert found.auc == 0
-    # Fitted: two of each, targets 3/4 and 1/4; so successes are predicted at 1/4, failures at 3/4.
-    assert found.probability(np.array([0.0, 1.0])) == pytest.approx([0.25, 0.75])
+    # Each half has two of each, targets 3/4 and 1/4; by it the other half's successes are predicted
+    # at 1/4 and its failures at 3/4.
     assert found.ece == pytest.approx(0.75)
+    # All together, scores say nothing.
+    assert (found.auc, found.n) == (0.5, 8)
+    assert found.probability(np.array([0.0, 1.0])) == pytest.approx([0.5, 0.5])
 
 
 def test_it_counts_only_with_both_figures_in_bounds() -> None:
     recipe = RewardModelConfig(max_ece=0.1, min_auc=0.65)
-    good = Calibrated(1.0, 0.0, ece=0.1, auc=0.65, n_fitted=30, n_checked=30)
+    good = Calibrated(1.0, 0.0, ece=0.1, auc=0.65, n=30)
     assert unproven(good, recipe) is None
     assert "error 0.101 on 30 held-out" in str(unproven(good._replace(ece=0.101), recipe))
     assert "curve 0.649 on 30 held-out" in str(unproven(good._replace(auc=0.649), recipe))
@@ -107,17 +107,13 @@ def test_both_kinds_of_outcome_must_be_held_out() -> None:
     assert "29 labelled episodes are held out" in str(too_few(np.arange(29) < 15, recipe))
 
 
-# --- a home where success shows in the text ---
-
-
 def talk(number, succeeded, words=""):
     """Make an episode's messages: a count that is passed on, or one that comes to nothing."""
-    thing = THINGS[number % len(THINGS)]
-    call = ToolCall(name="count", arguments=json.dumps({"thing": thing}))
+    call = ToolCall(name="count", arguments='{"thing": "tea"}')
     result = str(number) if succeeded else "Error: none"
     answer = f"It is {number}." if succeeded else "I could not find it."
     return [
-        Message(role="user", content=f"how many {thing} in {number}?{words}"),
+        Message(role="user", content=f"how many tea in area {number}?{words}"),
         Message(role="assistant", content="", tool_calls=[call]),
         Message(role="tool", content=result),
         Message(role="assistant", content=answer),
@@ -142,30 +138,30 @@ def label(name, state, decided_by=None, revision=0):
 class Home:
     """A warehouse that is filled with made-up episodes, and the configuration that names it."""
 
-    def __init__(self, folder, seed=0, shuffled=False, words="", **recipe):
+    def __init__(self, folder, shuffled=False, words="", **recipe):
         self.config = FlywheelConfig(
             home=folder, train=TrainConfig(policy=SIZE),
             label=LabelConfig(reward_model=RECIPE.model_copy(update=recipe)),
         )  # fmt: skip
-        self.rng, self.shuffled, self.words = np.random.default_rng(seed), shuffled, words
+        self.rng, self.shuffled, self.words = np.random.default_rng(0), shuffled, words
         self.flips = self.rng.random(997) < 0.5
         self.number = 0
         self.rows = {"episodes": [], "labels": [], "pairs": [], "splits": []}
 
-    def add(self, kind, succeeded, night=BEFORE, decided_by="outcome", about=None, **fields):
+    def add(self, kind, succeeded, night=BEFORE, decided_by="outcome", about=None, words="", **own):
         self.number += 1
         name = f"{kind}-{self.number:04}"
         about = int(self.rng.integers(1, 1000)) if about is None else about
-        # A pair's two sides differ all the same: all that is lost is which of them is better.
-        shown = succeeded ^ (self.shuffled and self.flips[about % len(self.flips)])
-        messages = talk(about, shown, self.words)
-        self.rows["episodes"].append(episode(name, messages, night, **fields))
+        # Shuffled sides of a pair still differ: all that is lost is which of them is better.
+        seen = succeeded ^ (self.shuffled and self.flips[about % len(self.flips)])
+        messages = talk(about, seen, words or self.words)
+        self.rows["episodes"].append(episode(name, messages, night, **own))
         state = "success" if succeeded else "failure"
         shown = label(name, state, decided_by) if decided_by else label(name, "unlabelled")
         self.rows["labels"].append(shown)
         return self.rows["episodes"][-1]
 
-    def pair(self, kind="episode", decided_by="outcome"):
+    def pair(self, kind="episode", decided_by="outcome", build="b"):
         chosen, rejected = (
             self.add("taught", succeeded, decided_by=decided_by, about=len(self.rows["pairs"]))
             for succeeded in (True, False)
@@ -173,7 +169,7 @@ class Home:
         prompt, better, worse = chosen.messages[:1], chosen.messages[1:], rejected.messages[1:]
         self.rows["pairs"].append(
             Pair(
-                build="b", pair_id=f"p{self.number}", kind=kind, prompt=prompt, chosen=better,
+                build=build, pair_id=f"p{self.number}", kind=kind, prompt=prompt, chosen=better,
                 rejected=worse, chosen_episode=chosen.episode_id,
                 rejected_episode=rejected.episode_id, margin=1.0, confidence=1.0,
             )
@@ -213,8 +209,9 @@ def filled(home, pairs=60, held_out=160, unlabelled=30):
 
 @pytest.fixture(scope="module")
 def proven(tmp_path_factory):
-    home = filled(Home(tmp_path_factory.mktemp("proven")))
-    return home, *home.score()
+    home = Home(tmp_path_factory.mktemp("proven"))
+    home.add("endless", True, NIGHT, decided_by=None, words=" tea" * 400)
+    return filled(home), *home.score()
 
 
 def test_it_scores_what_nothing_else_has_labelled(proven) -> None:
@@ -222,15 +219,13 @@ def test_it_scores_what_nothing_else_has_labelled(proven) -> None:
     assert scored.state == "scored", scored.reason
     assert scored.auc > 0.8
     assert scored.ece <= 0.15
-    assert (scored.pairs, scored.n_held_out, scored.unscored) == (60, 160, 0)
+    assert (scored.pairs, scored.n_held_out, scored.unscored) == (60, 160, 1)
     assert len(scored.episode_id) == len(scored.probability) == 30
-    by_kind = {True: [], False: []}
-    for name, probability in zip(scored.episode_id, scored.probability, strict=True):
-        assert 0 <= probability <= 1
-        by_kind[name.startswith("new-won")].append(probability > 0.5)
-    assert np.mean(by_kind[True]) > 0.8
-    assert np.mean(by_kind[False]) < 0.2
-    assert scored.reason.startswith("30 unlabelled episodes scored; expected calibration error")
+    assert np.all((scored.probability >= 0) & (scored.probability <= 1))
+    won = np.array([name.startswith("new-won") for name in scored.episode_id])
+    assert np.mean(scored.probability[won] > 0.5) > 0.8
+    assert np.mean(scored.probability[~won] > 0.5) < 0.2
+    assert scored.reason.startswith("30 unlabelled episodes scored; expected calibration error 0.")
     [folder] = (home.config.home / "reward_model").iterdir()
     assert scored.source == f"reward_model {folder.name}"
 
@@ -272,27 +267,27 @@ def test_where_labels_say_nothing_it_abstains_and_says_why(tmp_path) -> None:
     assert scored.source
 
 
-# --- what it learns from and is checked on ---
-
-
 def test_too_few_pairs_train_nothing(tmp_path) -> None:
     home = filled(Home(tmp_path), pairs=39)
     scored, told = home.score()
     assert scored.state == "not trained"
-    assert scored.reason == (
-        "build b has 39 pairs whose outcomes differ; label.reward_model.min_pairs asks for 40"
-    )
+    assert scored.reason.startswith(f"builds of nights before {NIGHT} have 39 pairs whose")
     assert not told
 
 
-def test_retries_and_its_own_labels_teach_nothing(tmp_path) -> None:
+def test_retries_its_own_labels_and_what_is_labelled_otherwise_now_teach_nothing(tmp_path) -> None:
     home = Home(tmp_path)
-    for kind, decided_by in (
-        ("episode", "outcome"), ("retry", "outcome"), ("episode", "reward_model")
-    ):  # fmt: skip
-        home.pair(kind, decided_by)
-    scored = filled(home, pairs=2).score()[0]
-    assert (scored.state, scored.pairs) == ("not trained", 3)
+    home.pair("retry")
+    home.pair(decided_by="reward_model")
+    home.pair()
+    later = [
+        label("taught-0005", "failure", "feedback", 1),
+        label("taught-0001", "failure", "x", 1),
+    ]
+    home.pair()
+    home.rows["labels"] += later
+    found = home.write().sql("reward_pairs", builds=["b"], most=9)
+    assert found["chosen_episode"].to_pylist() == ["taught-0007"]
 
 
 def test_pairs_that_do_not_fit_train_nothing(tmp_path) -> None:
@@ -304,20 +299,24 @@ def test_pairs_that_do_not_fit_train_nothing(tmp_path) -> None:
     assert not list((home.config.home / "reward_model").glob("[!.]*"))
 
 
-def test_without_an_older_build_there_is_nothing_to_learn_from(tmp_path) -> None:
+def test_this_nights_own_build_teaches_nothing(tmp_path) -> None:
     home = Home(tmp_path)
     home.pair()
-    home.write(night=NIGHT)  # this night's own build would make a night differ when run again
-    scored, _ = home.score()
-    assert scored.reason == f"there is no build of a night before {NIGHT}"
+    home.write(night=NIGHT)  # a night would come out differently when it is run again
+    assert home.score()[0].pairs == 0
 
 
-def test_the_newest_of_older_builds_is_taken(tmp_path) -> None:
+def test_newer_builds_teach_first(tmp_path) -> None:
     home = Home(tmp_path)
     for build, night in (("a", "2025-12-30"), ("b", BEFORE), ("c", NIGHT)):
-        home.write(build, night)
-    assert newest_build(tmp_path, NIGHT) == "b"
-    assert newest_build(tmp_path, "2025-12-30") is None
+        for _ in range(2):
+            home.pair(build=build)
+        warehouse = home.write(build, night)
+    builds = builds_before(tmp_path, NIGHT)
+    assert builds == ["b", "a"]
+    found = warehouse.sql("reward_pairs", builds=builds, most=3)
+    assert found["build"].to_pylist() == ["b", "b", "a"]
+    assert builds_before(tmp_path, "2025-12-30") == []
 
 
 def test_without_an_unlabelled_episode_nothing_is_trained(tmp_path) -> None:
@@ -365,7 +364,7 @@ def test_held_out_comes_before_new_and_trained_sides_only_fill_up(tmp_path) -> N
     warehouse = home.write()
 
     def found(wanted, most=100):
-        rows = warehouse.sql("reward_held_out", build="b", night=NIGHT, wanted=wanted, most=most)
+        rows = warehouse.sql("reward_held_out", builds=["b"], night=NIGHT, wanted=wanted, most=most)
         return [(row["episode_id"], row["succeeded"]) for row in rows.to_pylist()]
 
     best = [(held.episode_id, True), (tonight.episode_id, True), (new.episode_id, False)]
