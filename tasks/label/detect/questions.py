@@ -37,7 +37,7 @@ DECISIVE = (
 )
 """Words that make another question, even where they are the only ones added."""
 
-FILLING = "的了吗呢吧啊呀请帮我你您一下看查给想要知道是把和"
+FILLING = "的了吗呢问吧啊呀请帮我你您一下看查给想要知道是把和"
 DECIDING = "不没无非除本上下今明昨去前后一二三四五六七八九十百千最谁哪每首末"
 
 QUOTES = (("\u201c\u300c\u300e\u00ab", "\u201d\u300d\u300f\u00bb"), ('"', ""), ("`", ""))
@@ -47,7 +47,7 @@ NEITHER, LETTER, DIGIT, IDEOGRAPH, JOINT, QUOTE = range(6)
 PIECE = 1 << 12
 """Texts read at once: their characters stay in the processor's cache."""
 
-TEXT_BITS, FLAG_BITS = np.uint64(44), np.uint64(3)
+TEXT_BITS, FLAG_BITS = np.uint64(40), np.uint64(3)
 VALUE, FILLER, DECIDES = np.uint64(1), np.uint64(2), np.uint64(4)
 
 
@@ -55,7 +55,7 @@ class Questions(NamedTuple):
     """Texts as sets of words (pairs of characters where a script writes no spaces)."""
 
     word: Codes
-    """Text in the upper 20 bits, digest and flags of a word below, ascending, `(words,)`."""
+    """Text in the upper 24 bits, digest and flags of a word below, ascending, `(words,)`."""
     start: Ints
     """Where each text's words begin, `(texts + 1,)`."""
     mask: Codes
@@ -70,7 +70,7 @@ def read_questions(texts: pa.Array) -> Questions:
     """Read texts as sets of words, without regard to case, spaces and marks.
 
     Args:
-        texts: At most `2**20` strings without nulls.
+        texts: At most `2**24` strings without nulls.
     """
     pieces = [read_piece(texts.slice(at, PIECE)) for at in range(0, len(texts), PIECE)]
     # Each piece counts its texts from 0; its place is added where it stands in all.

@@ -89,9 +89,9 @@ CORRECTION = Words(
     \byou(?:'re| are) (?:wrong|mistaken|(?:looking at|using|reading|talking about) the wrong)\b
     \byou(?:'ve)? got (?:it|that|this|them|everything|(?:the|my) \w+) (?:all )?wrong\b
     \byou (?:\w+ )?(?:used|picked|chose|took|gave|showed|selected|sent|counted|queried|booked
-        |joined|opened|returned|filtered)(?: me| by| on)? the wrong\b
+        |joined|opened|returned|filtered|pulled)(?: \w+){0,4} the wrong\b
     # Polite ways of saying so.
-    \b(?:there(?:'s| is| was| has| have| might| may| must| seems| appears| could)|we're
+    \b(?:there(?:'s| is| was| has| have| might| may| must| seems| appears| could)
         |encountering)\b[^.!?\n]{0,25}\b(?:misunderstanding|confusion|mix-?up)\b
     # Chinese: the same three.
     不对|不太对|不正确|不准确|有误|答非所问
@@ -124,7 +124,7 @@ CORRECTION = Words(
     # A parcel, not an answer.
     \bthe wrong (?:item|product|size|colou?r|order|package|address)\b
     (?:地址|电话|订单|商品|尺码|颜色|型号|姓名|名字|账号|密码|发票)<clause>{0,3}不对
-    不错|没错|对不对|对不起|有误差|不对(?:称|外|等|口|齐|账|应|冲)
+    不错|没错|(?:^|[^不])对不对|对不起|有误差|不对(?:称|外|等|口|齐|账|应|冲)
     # The user's own mistake.
     我(?:自己|刚才|刚刚|之前|可能|好像|不小心)*(?:说|写|打|记|搞|弄|看|输|发|填|选|算)?错了
     <clause>*(?:哪|什么|是否|有没有|如果|要是|假如|多少)<clause>*
@@ -136,7 +136,8 @@ CORRECTION = Words(
 COMPLAINT = Words(
     says=r"""
     # Of the agent and what it does.
-    <start>(?:this|that|it|you|which|your (?:\w+ )?(?:answers?|service|help|bot|support
+    <start>(?:this(?: assistant| bot| chatbot| agent)?|that|it|you|which
+        |your (?:\w+ )?(?:answers?|service|help|bot|support
         |responses?)|the (?:service|support|bot|answer))<is> <very>(?:useless|ridiculous
         |unacceptable|terrible|horrible|awful|pathetic|frustrating|annoying|infuriating|joke
         |unhelpful|not (?:very |really |at all )?(?:helpful|helping|acceptable|good enough
@@ -177,14 +178,14 @@ COMPLAINT = Words(
     \bstop (?:repeating|wasting|ignoring)\b
     # Chinese: the same three.
     太(?:差|烂|坑|离谱|敷衍)(?:了|[！!。]|$)|(?:真|完全|根本)没用
-    (?:真|太|就是)垃圾(?:[了！!。]|$)|(?:这么|真|太)(?:笨|蠢|傻)|一点用(?:都|也)没有
+    (?:真|太|就是)(?:垃圾|差劲)(?:[了！!。]|$)|(?:这么|真|太)(?:笨|蠢|傻)|一点用(?:都|也)没有
     什么(?:垃圾|破|玩意|鬼东西|烂)
     ^(?:真|太|好)?(?:垃圾|无语|离谱|没用|差劲|坑人)[了啊！!。]*$|浪费了?我
     (?:真|太|纯|完全|简直)是?在?浪费时间|浪费时间[了！!。]*$|废物|智障|气死|烦死
-    受够了|令人失望
+    受够了|[令让]人失望
     (?:很|非常|太|真的?|十分|有点|特别)(?:失望|生气|恼火)(?:了|[！!。，,]|$)
     (?:^|我|对此|很|非常|十分|真的|表示)不满意(?:[。！!，,]|$)|(?:我|我们)要投诉
-    投诉你|(?:说|问|讲|重复)了(?:多少|好几|几|很多|无数)遍
+    投诉你|(?:说|问|讲|重复)[了过](?:多少|好几|几|两|三|很多|无数)遍
     (?:说|问|讲)了(?:好几|无数)次|已经(?:说|讲|告诉|回答)过?(?:你|了)|你们?到底
     能不能好好|听不懂(?:人话|吗)|(?:还是|仍然|一直|根本)没有?解决
     """,
