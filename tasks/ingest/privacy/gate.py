@@ -54,6 +54,13 @@ class Place(NamedTuple):
         column = self.columns[self.name]
         return column.flatten() if pa.types.is_list(column.type) else column
 
+    def again(self) -> Flags:
+        """Say which texts other rows mostly have, too: system messages are long and few."""
+        if self.name == "content":
+            found: Flags = pc.equal(self.columns["role"], "system").to_numpy(zero_copy_only=False)
+            return found
+        return np.full(len(self.column), self.name in REPEATED)
+
     def replace(self, texts: pa.Array) -> None:
         """Put other texts in the place of the column's."""
         column = self.columns[self.name]
@@ -121,15 +128,7 @@ class Privacy:
         if self.redactor is None:
             return
         places = [place for flat in flats for place in places_of(flat)]
-        # What repeats is looked at once; a flagged value is then found again in its column.
-        looked = [
-            place.column.unique() if place.name in REPEATED else place.column for place in places
-        ]
-        flags = self.redactor.suspects_of(looked)
-        suspects = [
-            isin(place.column, values.filter(pa.array(hit))) if place.name in REPEATED else hit
-            for place, values, hit in zip(places, looked, flags, strict=True)
-        ]
+        suspects = self._suspects(places)
         for place, hit in zip(places, suspects, strict=True):
             if place.key and hit.any():
                 place.replace(self._keys(place.column, hit))
@@ -141,6 +140,25 @@ class Privacy:
                     if place.flat is flat and not place.key
                 ]
             )
+
+    def _suspects(self, places: Sequence[Place]) -> list[Flags]:
+        """Tell the suspects of columns; what repeats is looked at once."""
+        assert self.redactor is not None
+        again = [place.again() for place in places]
+        looked = []
+        for place, mask in zip(places, again, strict=True):
+            column = place.column
+            looked.append(column if mask.all() else column.filter(pa.array(mask)))
+            looked[-1] = looked[-1].unique()
+            looked.append(column.filter(pa.array(~mask)) if mask.any() else column)
+        flags = iter(self.redactor.suspects_of(looked))
+        suspects = []
+        for place, mask, values in zip(places, again, looked[::2], strict=True):
+            # A flagged value is found again in its column.
+            hit = isin(place.column, values.filter(pa.array(next(flags))))
+            hit[~mask] = next(flags)
+            suspects.append(hit)
+        return suspects
 
     def _redact_texts(self, places: Sequence[tuple[Place, Flags]]) -> None:
         """Replace what texts hold, numbered by episode through all columns."""

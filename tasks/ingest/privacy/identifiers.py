@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 from tasks.ingest.privacy import checksums
-from tasks.ingest.privacy.rule import COLOUR, EDGE, ESCAPED_QUOTES, START, Check, Rule, Span, hinted
+from tasks.ingest.privacy.rule import (
+    COLOUR,
+    EDGE,
+    ESCAPED_QUOTES,
+    START,
+    STOP,
+    Check,
+    Rule,
+    Span,
+    edge_after,
+    hinted,
+)
 
 Q = ESCAPED_QUOTES
 LETTERS = "A-Za-zÀ-ɏ"
@@ -256,13 +267,19 @@ def address6(match: re.Match[str]) -> Iterator[Span]:
     yield match.span()
 
 
+BEHIND = re.compile(r"\(\?<!\[0-9\]\[?([\\.-]+)\]?\)")
+"""How a pattern says that it is no part of a longer number: the signs within that."""
+
+
 def identity_rule(pattern: str, check: Callable[[str], bool]) -> Rule:
     """Make the rule of one kind of identity number; its hint leaves the look-around out."""
     hint = re.sub(r"\(\?<?![^()]*\)", "", pattern).replace("(?P<gap>[ -])", "[ -]")
+    behind = BEHIND.match(pattern)
+    edge = edge_after(behind[1].replace("\\", "")) if behind else EDGE
     # The Italian code writes letters for digits where two would be equal.
     digits, run = (0, 15) if check is checksums.italian_code else (6 if check is always else 7, 0)
     find, spans = valid(f"{pattern}{END}", check)
-    hint = EDGE + hint.replace("(?P=gap)", "[ -]")
+    hint = edge + hint.replace("(?P=gap)", "[ -]") + STOP
     return Rule("ID", hint, find, spans, digits=digits, run=run)
 
 
@@ -287,7 +304,7 @@ RULES = (
     ),
     Rule(
         "CARD",
-        EDGE + r"\.?" + CARD_SHAPES,
+        edge_after(".-") + CARD_SHAPES + STOP,
         *valid(
             rf"(?<![0-9]\.)(?<![0-9]-){CARD_SHAPES}(?![0-9A-Za-z]|-[0-9]+(?![0-9A-Za-z])|\.[0-9])",
             card,
@@ -317,7 +334,7 @@ RULES = (
     ),
     Rule(
         "PHONE",
-        f"{EDGE}(?:{'|'.join(NATIONAL)})",
+        f"{edge_after('.-')}(?:{'|'.join(NATIONAL)}){STOP}",
         re.compile(rf"{START}(?<![_+])(?<![0-9][.-])(?:{'|'.join(NATIONAL)}){END}"),
         digits=7,
     ),

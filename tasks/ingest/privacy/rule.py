@@ -14,8 +14,12 @@ Check = Callable[[re.Match[str]], Iterable[Span]]
 ESCAPED_QUOTES = "\ue000-\ue0ff"
 """How `privacy.escapes` writes a double quote behind 1 to 255 backslashes, as a range."""
 
-EDGE = r"(?:^|[^0-9A-Za-z]|\\[nrtbf]|\\u[0-9A-Fa-f]{4}|%[2-7][0-9A-Fa-f]|\[[0-9;]*[A-Za-z])"
+CODED = r"\\u[0-9A-Fa-f]{4}|%[2-7][0-9A-Fa-f]"
+"""An escape that may end in a digit, whatever sign it stands for."""
+EDGE = rf"(?:^|[^0-9A-Za-z]|\\[nrtbf]|{CODED}|\[[0-9;?]*[A-Za-z])"
 """What may stand left of a value in a text as logged (RE2): the hint's side of `START`."""
+STOP = r"(?:$|[^0-9A-Za-z])"
+"""What may stand right of a value that no letter or digit follows; no escape begins with these."""
 
 COLOUR = r"(?:\x1b|\\+(?:u001[bB]|x1[bB]|033))\[[0-9;?]*[A-Za-z]"
 """A colour of a terminal in a text as logged (RE2): a hint reads it as a space."""
@@ -25,6 +29,20 @@ RUN = re.compile(r"[\w.+/=:-]{15}")
 
 START = r"(?<![0-9A-Za-z])"
 """What may stand left of a value in a text without escapes."""
+
+
+def edge_after(signs: str) -> str:
+    """Write `EDGE` for a number that is no part of a longer one: no sign that follows a digit.
+
+    So a fraction (`0.4111...`) is no reason to look at a text.
+
+    Args:
+        signs: As in the rule's `(?<![0-9][signs])`, a hyphen last.
+    """
+    return (
+        rf"(?:^|[^0-9A-Za-z{signs}]|(?:^|[^0-9]|{CODED})[{signs}]"
+        rf"|\\[nrtbf]|{CODED}|\[[0-9;?]*[A-Za-z])"
+    )
 
 
 def whole(match: re.Match[str]) -> Iterable[Span]:

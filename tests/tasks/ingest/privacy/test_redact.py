@@ -168,6 +168,29 @@ def test_a_value_in_a_long_record_that_is_no_text_is_replaced(redactor):
     assert list(redactor.found(raw)) == [MAIL]
 
 
+def test_what_is_replaced_between_whatever_signs_was_a_suspect(redactor):
+    values = [
+        "4111 1111 1111 1111", "4222222222222", "123-45-6789", "2341 2341 2346", "12345678Z",
+        "AB123456C", "1 85 05 78 006 084 36", "529.982.247-25", "811228-9874", "900101-1234567",
+        "+49 30 1234567", "555-123-4567", "212.555.1234", "13812345678", "192.168.10.77", MAIL,
+    ]  # fmt: skip
+    signs = [
+        "", ".", "-", "0.", "5-", "x.", "9", "a", "_", "+", "\\n", "\\u002e", "\\u0039.", "%2E",
+        "\x1b[31m", "\x1b[?25h", "\\u001b[0m.", "\\\\\"", "é.", "٣.", "\u00a0", "<EMAIL_1>", ";\n",
+    ]  # fmt: skip
+    source = random.Random(0)
+    texts = ["".join(map(source.choice, (signs, signs, values, signs))) for _ in range(6000)]
+    suspects = redactor.suspects(pa.array(texts))
+    free = [text for text, suspect in zip(texts, suspects, strict=True) if not suspect]
+    assert len(free) > 300
+    assert [text for text in free if redactor.redact_text(text, Names()) != text] == []
+
+
+def test_a_fraction_is_no_suspect_and_a_card_behind_a_full_stop_is(redactor):
+    texts = ["id = 0.4111111111111111", "id.4111111111111111", "9-4111111111111111", "4" * 20]
+    assert redactor.suspects(pa.array(texts)).tolist() == [False, True, False, False]
+
+
 def test_raw_bytes_in_utf_16_are_read_too(redactor):
     raw = f"\ufeffmail {MAIL} ok".encode("utf-16-le")
     text = redactor.redact_bytes(raw).decode("utf-16-le")
