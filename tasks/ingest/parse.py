@@ -25,7 +25,7 @@ from tasks.ingest.importer import Importer, Joining
 from tasks.ingest.near.minhash import fingerprints
 from tasks.ingest.privacy.gate import Privacy
 from tasks.ingest.read import Drafted, Reader, Refused
-from tasks.ingest.reading.records import RawRecord
+from tasks.ingest.reading.records import Bytes, RawRecord
 from tasks.ingest.reading.shape import shape_of
 from tasks.ingest.reading.stretches import Known, Stretch
 from tasks.ingest.wire import Wire
@@ -39,8 +39,8 @@ EMPTY = SCHEMAS["episodes"].append(SKETCH).empty_table()
 class Vectorised(Protocol):
     """An importer that can read the canonical ones among many records at once."""
 
-    def read_block(self, raws: Sequence[bytes], /) -> Wire:
-        """Read the records that need no look of their own."""
+    def read_block(self, raws: Sequence[Bytes], /) -> Wire:
+        """Read the records that need no look of their own; their bytes stay only meanwhile."""
 
 
 class Parsed(msgspec.Struct):
@@ -170,11 +170,11 @@ def read_block(block: list[RawRecord], reader: Reader) -> Iterator[Shaped]:
     """Read a block: canonical records at once, the others one by one."""
     left = block
     if isinstance(reader.importer, Vectorised):
-        wire = reader.importer.read_block([record.raw for record in block])
+        wire = reader.importer.read_block([record.view for record in block])
         if wire.flat is not None:
             taken = np.flatnonzero(wire.taken)
             lines = np.array([block[number].line for number in taken], np.int64)
-            digests = [xxh3_128_hexdigest(block[number].raw) for number in taken]
+            digests = [xxh3_128_hexdigest(block[number].view) for number in taken]
             yield named_columns(reader.importer.NAME, wire.flat, lines, digests)
         left = [block[number] for number in np.flatnonzero(~wire.taken)]
     reader.take(left)

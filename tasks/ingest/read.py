@@ -76,7 +76,8 @@ class Reader:
 
     def take(self, records: Iterable[RawRecord]) -> None:
         """Read records; one that is no good is kept with its reason."""
-        for record in records:
+        for one in records:
+            record = one.owned()
             try:
                 content = self._decoded(record.raw)
                 if self._strays(record, content):
@@ -148,9 +149,9 @@ class Reader:
             raw = msgspec.json.encode(part)
         except ValueError as error:
             shown = json.dumps(part).encode()
-            self.refuse(record._replace(raw=shown), error, where)
+            self.refuse(record._replace(view=shown), error, where)
             return
-        self._take_part(record._replace(raw=raw), part, where)
+        self._take_part(record._replace(view=raw), part, where)
 
     def _take_part(self, record: RawRecord, part: dict[str, Any], where: str = "") -> None:
         place = Place(UNNAMED, self.file, record.line, self.night)

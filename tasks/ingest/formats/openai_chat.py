@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from tasks.ingest.canonical import uncounted
 from tasks.ingest.dialects.messages import RawMessage, normalize_messages
 from tasks.ingest.dialects.times import parse_time
 from tasks.ingest.dialects.values import json_text, text
 from tasks.ingest.importer import Draft, Place
-from tasks.ingest.wire import Wire, read_wire, uncounted
+from tasks.ingest.reading.records import Bytes
+from tasks.ingest.wire import Wire, read_wire
 
 NAME = "openai_chat"
 GENERAL = True
@@ -135,7 +137,7 @@ def read(record: dict[str, Any], _place: Place) -> Draft:
     )
 
 
-def read_block(raws: Sequence[bytes]) -> Wire:
+def read_block(raws: Sequence[Bytes]) -> Wire:
     """Read the canonical ones among many records at once."""
     return read_wire(raws)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 BOM = b"\xef\xbb\xbf"
 ZIP = b"PK\x03\x04"
+Bytes: TypeAlias = bytes | memoryview
 SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -21,7 +22,17 @@ class RawRecord(NamedTuple):
     """1-based line (or record) number in the file."""
     offset: int
     """Byte offset in the (decompressed) file."""
-    raw: bytes
+    view: Bytes
+    """Its bytes, as long as its block stands in memory mostly a part of that."""
+
+    @property
+    def raw(self) -> bytes:
+        """Its bytes, as an object of their own."""
+        return bytes(self.view)
+
+    def owned(self) -> RawRecord:
+        """Give the record by itself, so that it can be kept and its block let go."""
+        return self._replace(view=self.raw) if isinstance(self.view, memoryview) else self
 
 
 def may_be_document(head: bytes) -> bool:
@@ -61,7 +72,16 @@ def document_records(data: bytes) -> list[RawRecord] | None:
     return records
 
 
-def line_records(lines: Iterable[bytes], offset: int = 0, before: int = 0) -> list[RawRecord]:
+def split_lines(data: bytes) -> list[Bytes]:
+    """Split bytes at line breaks, copying none of them but what stands behind the last break."""
+    view, lines, start = memoryview(data), list[Bytes](), 0
+    while (end := data.find(b"\n", start)) >= 0:
+        lines.append(view[start:end])
+        start = end + 1
+    return [*lines, data[start:]]
+
+
+def line_records(lines: Iterable[Bytes], offset: int = 0, before: int = 0) -> list[RawRecord]:
     """Make records of JSON lines; blank lines are none.
 
     Args:
@@ -71,7 +91,10 @@ def line_records(lines: Iterable[bytes], offset: int = 0, before: int = 0) -> li
     """
     records = []
     for number, text in enumerate(lines, before + 1):
-        raw = (text.removeprefix(BOM) if offset == 0 else text).strip()
+        raw = text
+        if text[:1] != b"{" or text[-1:] != b"}":
+            whole = bytes(text)
+            raw = (whole.removeprefix(BOM) if offset == 0 else whole).strip()
         if raw:
             records.append(RawRecord(number, offset, raw))
         offset += len(text) + 1

@@ -31,15 +31,12 @@ def shape_of(records: Sequence[RawRecord]) -> str:
     objects = 0
     for record in records[:SAMPLE]:
         try:
-            content = KEYS.decode(record.raw)
+            content = KEYS.decode(record.view)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
         objects += 1
-        seen.update(
-            f"{key}:{TYPES.get(bytes(value)[:1], 'number')}"
-            for key, value in content.items()
-            if bytes(value)[:1] != b"n"
-        )
+        begun = [(key, bytes(memoryview(value)[:1])) for key, value in content.items()]
+        seen.update(f"{key}:{TYPES.get(one, 'number')}" for key, one in begun if one != b"n")
     return " ".join(
         sorted(
             key if count >= USUAL * objects else key + SOME

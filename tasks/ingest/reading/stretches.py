@@ -17,11 +17,13 @@ from tasks.ingest.reading.archive import document_of_zip
 from tasks.ingest.reading.files import LogFile, opened
 from tasks.ingest.reading.records import (
     ZIP,
+    Bytes,
     RawRecord,
     document_records,
     is_cut,
     line_records,
     may_be_document,
+    split_lines,
 )
 
 READ = 1 << 20
@@ -268,16 +270,16 @@ class Lines:
             self.lines += len(lines)
         return bool(self.next) or self._last()
 
-    def _fill(self) -> list[bytes]:
+    def _fill(self) -> list[Bytes]:
         """Read finished lines, about a block of them; none at the end of the file."""
         # Past its end a file may have grown meanwhile: what is cut there is not read on.
         while not self._ended and (data := self._head or self.stream.read(self.size)):
             self._head = b""
-            lines = data.split(b"\n")
+            lines = split_lines(data)
             if len(lines) == 1:
                 self._cut.append(data)
                 continue
-            rest = lines.pop()
+            rest = bytes(lines.pop())
             for part in self._cut:
                 self.hasher.update(part)
             self.hasher.update(memoryview(data)[: len(data) - len(rest)])
