@@ -59,6 +59,11 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str | None = None
     """Which tier decided: `outcome`, `feedback`, `implicit`, `judge`, `reward_model`; None when
     unlabelled."""
+    prior: float = 0.0
+    """Log-odds of success before any evidence (natural log), as learnt when it was made."""
+    silence: float = 0.0
+    """What the evidence that it does not show weighs, log-odds. Where evidence decides, `prior`,
+    `silence` and the weights of `evidence` add up to the log-odds of `success`."""
     predicted: float | None = None
     """What the other evidence says of an episode whose outcome is verified, learnt without it;
     None where there is no outcome or no other evidence."""

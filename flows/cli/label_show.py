@@ -100,8 +100,9 @@ def evidence_table(result: dict[str, Any]) -> Table:
     table = Table("evidence", "source", box=box.SIMPLE_HEAD)
     for title in ("says", "share", "weighs", "at"):
         table.add_column(title, justify="right")
-    if result["prior"] is not None:
-        table.add_row("[dim]before evidence[/dim]", "", f"{result['prior']:.0%}", "", "", "")
+    if result["label"]["decided_by"] not in (None, "outcome", "reward_model"):
+        table.add_row("[dim]before evidence[/dim]", "", "", "", f"{result['prior']:+.2f}", "")
+        table.add_row("[dim]what was not shown[/dim]", "", "", "", f"{result['silence']:+.2f}", "")
     for piece in result["evidence"]:
         at = f"{piece['at']:%Y-%m-%d %H:%M}" if piece["at"] else ""
         table.add_row(

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from schemas.config import FlywheelConfig
 from schemas.errors import InputError, MissingStateError
-from tasks.label.weights import sigmoid
 from warehouse.tables import Warehouse
 
 SHOWN = 160
@@ -26,10 +25,10 @@ def explain(config: FlywheelConfig, what: str) -> dict[str, Any]:
 
     Returns:
         `episode_id`, `logged_id`, `question`; `label` (state, success, confidence, decided_by,
-        predicted, label_version, labelled_at, revision); `evidence` (kind, source, value, share,
-        weight, at); `terms` (success, cost, risk, total, the weights of each, `costs`, `risks`);
-        `steps` (what each did, its reward and return, and what its state and action are worth by
-        all episodes); `history` (older labels).
+        predicted, label_version, labelled_at, revision); `prior` and `silence` (log-odds);
+        `evidence` (kind, source, value, share, weight, at); `terms` (success, cost, risk, total,
+        the weights of each, `costs`, `risks`); `steps` (what each did, its reward and return, and
+        what its state and action are worth by all episodes); `history` (older labels).
 
     Raises:
         InputError: No episode, or several, go by the name.
@@ -52,7 +51,8 @@ def explain(config: FlywheelConfig, what: str) -> dict[str, Any]:
             "state", "success", "confidence", "decided_by", "predicted", "infrastructure_error",
             "label_version", "labelled_at", "revision",
         )},
-        "prior": prior_under(warehouse, newest["label_version"]),
+        "prior": newest["prior"],
+        "silence": newest["silence"],
         "evidence": sorted(newest["evidence"], key=lambda piece: -abs(piece["weight"])),
         "terms": terms_of(newest, config),
         "steps": steps_of(warehouse, episode, newest, config),
@@ -80,15 +80,6 @@ def named(warehouse: Warehouse, what: str) -> Mapping[str, Any]:
     wanted = pa.table({"episode_id": ids, "place": [0]})
     [row] = warehouse.sql("episodes_by_id", relations={"wanted": wanted}).to_pylist()
     return dict(row)
-
-
-def prior_under(warehouse: Warehouse, version: str) -> float | None:
-    """Give the success probability before evidence, as the last run of a version had learnt it."""
-    rows = warehouse.sql(
-        "SELECT prior FROM labellings WHERE label_version = $version ORDER BY number DESC LIMIT 1",
-        version=version,
-    ).to_pylist()
-    return float(sigmoid(rows[0]["prior"])) if rows else None
 
 
 def terms_of(label: Mapping[str, Any], config: FlywheelConfig) -> dict[str, Any]:

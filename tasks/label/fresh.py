@@ -78,7 +78,7 @@ class Fresh(NamedTuple):
     @property
     def size(self) -> int:
         """Give the number of episodes."""
-        return self.about.num_rows
+        return int(self.about.num_rows)
 
 
 class Reader:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 METHOD = "1"
 """Version of this code; raised when the same pairs would give another model."""
 STAGE = "reward model"
+MODELS = "reward_model"
+"""Folder of the home in which models are kept, each under its digest."""
 EACH_CLASS = 10
 """Held-out successes, and held-out failures, below which nothing can be said."""
 MOST_HELD_OUT = 2000
@@ -351,7 +353,7 @@ def trained(
     """
     from models.reward_model import ScoringModel, train_reward_model
 
-    folder = config.home / "reward_model" / name
+    folder = config.home / MODELS / name
     if not folder.is_dir():
         part = folder.with_name(f".{name}.partial")
         shutil.rmtree(part, ignore_errors=True)

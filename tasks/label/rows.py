@@ -109,6 +109,8 @@ class Judged(NamedTuple):
     outcome: Floats
     """Verified outcome, NaN where there is none, `(episodes,)`."""
     verdicts: Verdicts
+    prior: float
+    """Log-odds of success before evidence."""
     predicted: Floats
     """Success probability of verified episodes without their outcome, else NaN, `(episodes,)`."""
     total: Floats
@@ -137,6 +139,8 @@ def label_rows(
         "success": maybe(made.success),
         "confidence": pa.array(made.confidence),
         "decided_by": tiers.take(pa.array(made.decided_by)),
+        "prior": pa.repeat(pa.scalar(judged.prior), rows),
+        "silence": pa.array(made.silence),
         "predicted": maybe(judged.predicted),
         "cost": pa.array(terms.cost),
         "risk": pa.array(terms.risk),

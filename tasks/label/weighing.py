@@ -53,7 +53,7 @@ def weigh_up(
     predicted[verified] = left_out(share[verified], succeeded, counts, kinds, config)
     total, returns = returns_under(terms, made.success, config)
     return Weighed(
-        Judged(found.evidence, outcome, made, predicted, total, returns),
+        Judged(found.evidence, outcome, made, weights.prior, predicted, total, returns),
         counts,
         weights,
         standing.bins - before.bins + bins(predicted[verified], succeeded),

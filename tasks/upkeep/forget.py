@@ -6,6 +6,7 @@ the keys of all that goes, every step after it can be repeated, and only then is
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from schemas.errors import MissingStateError
 from schemas.progress import report
 from tasks.build.manifest import load_manifest, save_manifest
 from tasks.label.judge.cache import clear as clear_judged
+from tasks.label.reward_model import MODELS
 from tasks.upkeep.forgotten import load_record, save_record
 from tasks.upkeep.traces import (
     Traces,
@@ -189,7 +191,9 @@ def erase(config: FlywheelConfig, warehouse: Warehouse, record: dict[str, Any]) 
         kept = [version for version in pinned.get(part.table, {}) if version < first]
         removed += vacuum(warehouse, part.table, readable(warehouse, part.table, kept))
         cut_log(warehouse, part.table, first)
-    clear_judged(config.home)  # it holds digests of texts, and nobody can tell whose
+    # Digests of texts, and models that may have read them: nobody can tell whose.
+    clear_judged(config.home)
+    shutil.rmtree(config.home / MODELS, ignore_errors=True)
     report("forget rows", len(parts), len(parts))
     return removed
 
