@@ -83,3 +83,6 @@ class Labelling(msgspec.Struct, frozen=True, kw_only=True):
     means: list[Count]
     """Means over what this run labelled, which tripwires hold later nights against."""
     tripwires: list[Tripped]
+    waiting: list[Count] = []
+    """Files of `signals` that hold signals whose episode has not come, by their name, the night in
+    which they came, and how many of these they held then."""

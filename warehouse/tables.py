@@ -19,6 +19,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from schemas.digest import digest
 from schemas.errors import MissingStateError
 from schemas.tables import PARTITIONS, SCHEMAS
 from warehouse.catalog import WHOLE, Catalog, Relation, named_sql
@@ -35,6 +36,15 @@ PROPERTIES = {
 """Of every table. Builds pin old versions, so the log outlives them; and no smallest and largest
 values, which are people's words and names, stand in the log, where `forget` could not reach them
 (Parquet files have their own, which is what queries use)."""
+
+
+def made_with(schema: pa.Schema) -> str:
+    """Say with which columns a table was made, as its description.
+
+    While a release declares the same ones, all files have them; where it declares others, files of
+    several shapes may stand side by side.
+    """
+    return f"columns {digest(str(schema), 16)}"
 
 
 class Warehouse:
@@ -109,7 +119,7 @@ class Warehouse:
             schema = SCHEMAS.get(table, rows.schema)
             DeltaTable.create(
                 self.location(table), schema=schema, partition_by=partitions, mode="ignore",
-                configuration=PROPERTIES,
+                configuration=PROPERTIES, description=made_with(schema),
             )  # fmt: skip
         for attempt in range(ATTEMPTS):
             handle = self._open(table)
@@ -293,7 +303,11 @@ class Warehouse:
             given = (files or {}).get(name)
             paths = [plain_path(u) for u in handle.file_uris()] if given is None else list(given)
             # As it was made: an older release may have parted a table otherwise.
-            views.append(Relation(name, schema, paths, handle.metadata().partition_columns))
+            made = handle.metadata()
+            uniform = made.description == made_with(schema) and (
+                len(handle.schema().fields) == len(schema)
+            )
+            views.append(Relation(name, schema, paths, made.partition_columns, uniform))
         return Catalog(views, relations or {})
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:

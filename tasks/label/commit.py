@@ -51,6 +51,7 @@ def commit(
     rows: pa.Table,
     values: pa.Table,
     tripped: tuple[list[Any], Mapping[str, float]],
+    waiting: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Append labels, step values and the run's row of `labellings`.
 
@@ -64,6 +65,7 @@ def commit(
         rows: Rows of `labels`.
         values: Rows of `step_values`.
         tripped: Tripwires touched, and the means to keep.
+        waiting: Files that hold signals whose episode has not come.
 
     Returns:
         The row of `labellings`.
@@ -91,6 +93,7 @@ def commit(
             "decision_points_with_support": points[1],
             "means": [{"name": k, "night": "", "value": v} for k, v in tripped[1].items()],
             "tripwires": tripped[0],
+            "waiting": waiting,
             **learnt(weighed, run.kinds),
         }
         warehouse.append("labellings", pa.Table.from_pylist([row], SCHEMAS["labellings"]))

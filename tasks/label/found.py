@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.label_config import LabelConfig
+from schemas.label_config import LabelConfig, SignalConfig
 from tasks.label.block import Ints
 from tasks.label.evidence import (
     OUTCOME,
@@ -22,7 +24,7 @@ from tasks.label.evidence import (
 )
 from tasks.label.fresh import Fresh, Reader, read_fresh
 from tasks.label.hearing import FINDABLE, Heard, Search, days_of, listen
-from tasks.label.past import gone_with, labels_of, touched_by
+from tasks.label.past import NO_LABELS, gone_with, inherited, labels_of, touched_by
 from tasks.label.signals import Kind
 from tasks.label.standing import Standing
 from tasks.label.tally import column, numbers
@@ -51,16 +53,27 @@ class Found(NamedTuple):
     """Labels that each had before."""
     praise: Praise
     """Of the positive feedback that is new."""
+    lost: int = 0
+    """New signals whose episode is not there."""
 
 
-def what_is_new(warehouse: Warehouse, standing: Standing, night: str) -> Search:
-    """Say which files hold what is new since the last run."""
+def what_is_new(
+    warehouse: Warehouse, standing: Standing, night: str, config: SignalConfig
+) -> Search:
+    """Say which files hold what is new since the last run, and where signals still wait."""
     files = {}
     for table in ("episodes", "signals"):
         there = warehouse.files(table) if warehouse.exists(table) else []
         new = warehouse.files_since(table, standing.versions[table])
         files[table] = (new, sorted(set(there) - set(new)))
-    return Search(*files["episodes"], *files["signals"], night)
+    (fresh, older), (told, heard) = files["episodes"], files["signals"]
+    since = date.fromisoformat(night) - timedelta(days=config.wait_days)
+    known = {count["name"]: count["night"] for count in standing.waiting}
+    by_name = {Path(file).name: file for file in heard}
+    if known.keys() - by_name.keys():  # written anew since by `compact` or `forget`
+        return Search(fresh, older, told, heard, night)
+    waiting = [by_name[name] for name, when in known.items() if when >= since.isoformat()]
+    return Search(fresh, older, told, waiting, night)
 
 
 def find(
@@ -74,20 +87,17 @@ def find(
 ) -> Found:
     """Find the episodes to label and all evidence on them."""
     labels = warehouse.files("labels") if warehouse.exists("labels") else []
-    days = days_of(search.fresh)
-    same_days = [file for file in labels if not days_of([file]) - days]
-    fresh = read_fresh(
-        warehouse,
-        reader,
-        {"episodes": search.fresh, "labels": [] if everything else same_days},
-        progress,
-    )
-    about = fresh.about if fresh else warehouse.sql("unlabelled", files={"episodes": []})
-    heard = listen(warehouse, search, about.select(FINDABLE), config.signals, kinds)
+    beside = [] if everything else of_same_days(labels, search.fresh)
+    fresh = read_fresh(warehouse, reader, {"episodes": search.fresh, "labels": beside}, progress)
+    none = {"episodes": [], "labels": []}
+    about = fresh.about if fresh else warehouse.sql("unlabelled", files=none)
+    among = search if everything else with_known(warehouse, search, about)
+    heard = listen(warehouse, among, about.select(FINDABLE), config.signals, kinds)
     touched = touched_by(warehouse, heard, about.num_rows)
     own = heard.found.take(np.flatnonzero(heard.found.row < about.num_rows))
     first = touched.found._replace(row=touched.found.row + about.num_rows)
-    evidence = [*known_of(touched.labels, about.num_rows), own, first]
+    gone = NO_LABELS if everything else gone_with(warehouse, about, search.fresh)
+    evidence = [*known_of(touched.labels, about.num_rows), inherited(gone), own, first]
     if fresh:
         evidence = [*outcomes_of(fresh), *shown_in_messages(fresh.shown, kinds), *evidence]
     revision = np.zeros(about.num_rows, np.int64)
@@ -98,11 +108,44 @@ def find(
     return Found(
         fresh,
         touched.labels,
-        gone_with(warehouse, about) if not everything else touched.labels.slice(0, 0),
+        gone,
         joined([nothing(), *evidence]),
         pa.array(np.concatenate([revision, again])),
         praise_of(heard, kinds),
+        heard.lost,
     )
+
+
+def still_waiting(standing: Standing, search: Search | None, found: Found) -> list[dict[str, Any]]:
+    """List the files that hold signals whose episode has not come, by name and night."""
+    if search is None:
+        return list(map(dict, standing.waiting))
+    kept = {Path(file).name for file in search.waiting}
+    old = [dict(count) for count in standing.waiting if count["name"] in kept]
+    named = {count["name"] for count in old}
+    unknown = [Path(file).name for file in search.waiting if Path(file).name not in named]
+    new = [Path(file).name for file in search.told] if found.lost else []
+    return [*old, *({"name": n, "night": search.night, "value": found.lost} for n in unknown + new)]
+
+
+def of_same_days(labels: Sequence[str], episodes: Sequence[str]) -> list[str]:
+    """List the files of `labels` that may hold labels of files of `episodes`."""
+    days = [days_of([file]) for file in episodes]
+    if not all(days):  # parted otherwise, by an older release
+        return list(labels)
+    return [file for file in labels if not days_of([file]) - set().union(*days)]
+
+
+def with_known(warehouse: Warehouse, search: Search, fresh: pa.Table) -> Search:
+    """Let older episodes be looked for in new files as well, where these hold any or hide any.
+
+    They do where a file is new because it was written anew, or because the run that labelled what
+    is in it was killed before it could say so.
+    """
+    [held] = warehouse.sql("episodes_held", files={"episodes": search.fresh})["rows"].to_pylist()
+    if held == fresh.num_rows and fresh["supersedes"].null_count == held:
+        return search
+    return search._replace(older=sorted({*search.fresh, *search.older}))
 
 
 def praise_of(heard: Heard, kinds: tuple[Kind, ...]) -> Praise:

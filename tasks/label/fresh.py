@@ -25,6 +25,9 @@ from warehouse.tables import Warehouse
 
 BLOCK = 16_384
 """Episodes looked at together."""
+FORM_SHARE, FORM_LEAST = 0.5, 20
+"""Share of a run's episodes that end without an answer, of this many at least, from which that is
+the form of these logs (agents that only act) and says nothing of users."""
 NARROW = (
     "episode_id", "day", "night", "logged_id", "scenario_id", "session_id", "user_id", "question",
     "started_at", "ended_at", "source_line", "logged_reward", "infrastructure_error", "supersedes",
@@ -215,9 +218,12 @@ def together(parts: Sequence[Fresh], failures: dict[str, Failed]) -> Fresh:
     def stack(field: str) -> Any:
         return np.concatenate([getattr(part, field) for part in parts])
 
+    shown = {name: np.concatenate([part.shown[name] for part in parts]) for name in parts[0].shown}
+    if shown["abandoned"].mean() > FORM_SHARE and len(shown["abandoned"]) >= FORM_LEAST:
+        shown["abandoned"] = np.zeros_like(shown["abandoned"])
     return Fresh(
         pa.concat_tables([part.about for part in parts]).combine_chunks(),
-        {name: np.concatenate([part.shown[name] for part in parts]) for name in parts[0].shown},
+        shown,
         stack("reward"),
         stack("amounts"),
         stack("broken"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,12 @@ SIGNAL = (
 NO_SIGNALS = pa.schema([SCHEMAS["signals"].field(name) for name in SIGNAL]).empty_table()
 MATCH = ("place", "signal_id", "timestamp", "user_id", "session_id", "kind", "value")
 NO_MATCH = NO_SIGNALS.drop_columns(["episode_id"]).append_column("place", pa.array([], pa.int64()))
+SIGNALLED = "signal"
+"""First word of the source of evidence that a signal gave; its id follows."""
 DAY = re.compile(r"/day=(\d{4}-\d\d-\d\d)/")
+FIRST = date(1971, 1, 1)
+"""Day from which times are believed: clocks that were never set say 1970, or the year 1."""
+MOMENT = pa.scalar(datetime(FIRST.year, 1, 1, tzinfo=UTC), pa.timestamp("us", tz="UTC"))
 NEAR_DAYS = 2
 """Days before its signals in which an episode mostly lies: looked through before all others."""
 
@@ -52,6 +57,8 @@ class Heard(NamedTuple):
     """Who gave each piece: a code, -1 where nobody knows."""
     session: Ints
     """Session of each piece likewise."""
+    lost: int
+    """New signals whose episode is not there."""
 
 
 class Search(NamedTuple):
@@ -60,11 +67,11 @@ class Search(NamedTuple):
     fresh: Sequence[str]
     """Files of `episodes` that are new."""
     older: Sequence[str]
-    """The other files of `episodes`."""
+    """Files of `episodes` that hold older ones."""
     told: Sequence[str]
     """Files of `signals` that are new."""
     waiting: Sequence[str]
-    """The other files of `signals`."""
+    """Older files of `signals` that hold some whose episode had not come."""
     night: str
 
 
@@ -95,8 +102,10 @@ def listen(
     late = matched(warehouse, waiting, fresh, config)
     late = late.filter(pc.invert(pc.is_in(late["signal_id"], new["signal_id"])))
     rows = pa.concat_tables([new.select(MATCH), late.select(MATCH)])
+    lost = told.num_rows - pc.count_distinct(new["signal_id"]).as_py()
     again = np.flatnonzero(sessions_asked_again(everybody, config))
-    return with_shares(everybody, rows, again, config, kinds)
+    said = rows.filter(rows["kind"].is_valid())
+    return with_shares(everybody, said, again, config, kinds)._replace(lost=lost)
 
 
 def with_shares(
@@ -117,7 +126,7 @@ def with_shares(
     signals = pieces(
         rows["place"].to_numpy(),
         kind,
-        pc.binary_join_element_wise("signal", rows["signal_id"].combine_chunks(), " "),
+        pc.binary_join_element_wise(SIGNALLED, rows["signal_id"].combine_chunks(), " "),
         np.where(verified, value, said),
         share=share,
         at=rows["timestamp"].combine_chunks(),
@@ -130,6 +139,7 @@ def with_shares(
         joined([signals, reasks]),
         np.concatenate([user, unknown])[order],
         np.concatenate([session, unknown])[order],
+        0,
     )
 
 
@@ -165,9 +175,10 @@ def older_episodes(
     alone = told.filter(told["episode_id"].is_null())["session_id"]
     sessions = texts(fresh["session_id"], alone)
     since = first_day(fresh, told, search.night)
-    near = since - timedelta(days=NEAR_DAYS + int(config.reask_minutes // 1440))
-    far = since - timedelta(days=config.wait_days)
+    near = days_before(since, NEAR_DAYS + int(config.reask_minutes // 1440))
+    far = days_before(since, config.wait_days)
     found = lookup(warehouse, between(search.older, near, None), missing["episode_id"], sessions)
+    found = found.filter(pc.invert(pc.is_in(found["episode_id"], fresh["episode_id"])))
     reached = texts(found["logged_id"], found["episode_id"], pc.list_flatten(found["call_ids"]))
     missing = missing.filter(pc.invert(pc.is_in(missing["episode_id"], reached)))
     if not missing.num_rows:
@@ -200,7 +211,7 @@ def waiting_signals(
         "ids": pa.table({"id": ids}),
         "sessions": pa.table({"session_id": fresh["session_id"].drop_null().unique()}),
     }
-    since = date.fromisoformat(search.night) - timedelta(days=config.wait_days)
+    since = days_before(date.fromisoformat(search.night), config.wait_days)
     return warehouse.sql(
         "signals_waiting",
         relations=relations,
@@ -240,22 +251,34 @@ def codes(values: pa.ChunkedArray) -> Ints:
 
 
 def first_day(fresh: pa.Table, told: pa.Table, night: str) -> date:
-    """Give the first day that the news is about, as far as it has times."""
-    days = [date.fromisoformat(night)]
-    if (began := pc.min(fresh["day"]).as_py()) is not None:
-        days.append(date.fromisoformat(began))
-    if (said := pc.min(told["timestamp"]).as_py()) is not None:
-        days.append(said.date())
-    return min(days)
+    """Give the first day that the news is about, as far as it has times that can be meant."""
+    days = fresh["day"]
+    began = pc.min(days.filter(pc.greater_equal(days, FIRST.isoformat()))).as_py() or night
+    times = told["timestamp"]
+    said = pc.min(times.filter(pc.greater_equal(times, MOMENT))).as_py()
+    return min(
+        date.fromisoformat(night),
+        date.fromisoformat(began),
+        *([said.date()] if said is not None else []),
+    )
+
+
+def days_before(day: date, days: int) -> date:
+    """Go back some days, not beyond the first there is."""
+    return date.fromordinal(max(day.toordinal() - days, 1))
 
 
 def between(files: Sequence[str], first: date, end: date | None) -> list[str]:
-    """Keep the files of days from `first` to before `end`; one without a day is always kept."""
+    """Keep the files of days from `first` to before `end`; one without a day is always kept.
+
+    So is one of a day before `FIRST`: its episodes have no time that can be meant.
+    """
     kept = []
     for file in files:
         named = DAY.search(file)
         day = named[1] if named else None
-        if day is None or (day >= first.isoformat() and (end is None or day < end.isoformat())):
+        known = day is not None and day >= FIRST.isoformat()
+        if not known or (day >= first.isoformat() and (end is None or day < end.isoformat())):
             kept.append(file)
     return kept
 

@@ -14,10 +14,12 @@ from schemas.errors import FlywheelError, MissingStateError
 from schemas.label_config import LabelConfig
 from schemas.progress import report
 from tasks.label.commit import OvertakenError, Run, commit, step_values
-from tasks.label.found import Found, find, what_is_new
+from tasks.label.found import Found, find, still_waiting, what_is_new
 from tasks.label.fresh import Reader
+from tasks.label.hearing import Search
 from tasks.label.judge.judge import check
 from tasks.label.judging import judged_also
+from tasks.label.past import NO_LABELS
 from tasks.label.rows import Terms, both, kept_terms, label_rows, terms_of
 from tasks.label.scoring import scored_found
 from tasks.label.signals import kinds_of
@@ -98,7 +100,7 @@ def _label(
     standing = standing_of(warehouse, kinds, settings.decision_gap, settings.decision_support)
     if everything:
         standing = beginning(kinds, standing.number)._replace(points=standing.points)
-    search = what_is_new(warehouse, standing, night)
+    search = what_is_new(warehouse, standing, night, settings.signals)
     if standing.whole and standing.last and not (search.fresh or search.told):
         report("label", STAGES, STAGES)
         return result(warehouse, run, standing.last)
@@ -106,6 +108,9 @@ def _label(
         warehouse, search, settings, kinds, reader, everything,
         lambda done: report("label", 0, STAGES, f"{done:,} episodes read"),
     )  # fmt: skip
+    if not standing.whole:
+        # What was counted anew has left out what is gone.
+        found = found._replace(gone=NO_LABELS)
     report("label", 1, STAGES, f"{len(found.revision):,} episodes")
     terms = both(
         terms_of(found.fresh, reader.rules, settings) if found.fresh else None,
@@ -116,7 +121,7 @@ def _label(
     )
     found = found._replace(evidence=evidence)
     report("label", 2, STAGES, "tables")
-    labelling = write(warehouse, run, versions, standing, found, terms, everything)
+    labelling = write(warehouse, run, versions, standing, found, terms, search, everything)
     account |= {"labelled": labelling["labelled"], "failed": failures_of(found)}
     if settings.reward_model:
         modelled, said = scored_found(config, warehouse, night, clock)
@@ -134,6 +139,7 @@ def write(
     standing: Standing,
     found: Found,
     terms: Terms,
+    search: Search | None = None,
     everything: bool = False,
 ) -> dict[str, Any]:
     """Weigh the evidence, write labels and what goes with them, and give the run's row."""
@@ -141,7 +147,10 @@ def write(
     rows = label_rows(terms, weighed.judged, run.kinds, about(run, found))
     values = step_values(warehouse, run, standing, found, terms, weighed, everything)
     tripped = watched(found, weighed, standing)
-    return commit(warehouse, run, versions, standing, found, weighed, rows, values, tripped)
+    waiting = still_waiting(standing, search, found)
+    return commit(
+        warehouse, run, versions, standing, found, weighed, rows, values, tripped, waiting
+    )
 
 
 def write_again(warehouse: Warehouse, run: Run, modelled: Found) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from schemas.tables import SCHEMAS
 from tasks.label.block import Floats, Ints
 from tasks.label.credit import Acts
 from tasks.label.evidence import Pieces, unfolded
-from tasks.label.hearing import Heard, days_of
+from tasks.label.hearing import SIGNALLED, Heard, days_of
 from tasks.label.tally import column, numbers
 from warehouse.tables import Warehouse
 
@@ -81,12 +81,41 @@ def keys(found: Pieces) -> pa.Array:
     return pc.binary_join_element_wise(rows, found.kind, found.source, "\n")
 
 
-def gone_with(warehouse: Warehouse, fresh: pa.Table) -> pa.Table:
-    """Read the labels of older episodes whose place new ones have taken."""
-    spent = pa.table({"episode_id": fresh["supersedes"].drop_null().unique()})
-    if not spent.num_rows or not warehouse.exists("labels"):
-        return labels_of(warehouse, spent, [])
-    return labels_of(warehouse, spent, warehouse.files("labels"))
+def gone_with(warehouse: Warehouse, fresh: pa.Table, files: Sequence[str]) -> pa.Table:
+    """Read the labels of older episodes whose place new ones have taken.
+
+    Args:
+        warehouse: The tables.
+        fresh: The new episodes.
+        files: Files of `episodes` that hold them: one that has been gone on from twice since the
+            last run is found by way of the one between, which nobody sees.
+
+    Returns:
+        Labels, with `place`, the row of the new episode.
+    """
+    rows = np.flatnonzero(fresh["supersedes"].is_valid())
+    if not len(rows) or not warehouse.exists("labels"):
+        return NO_LABELS
+    links = warehouse.sql("continuations", files={"episodes": files}).to_pydict()
+    before = dict(zip(links["episode_id"], links["supersedes"], strict=True))
+    taken: dict[str, int] = {}
+    for row, name in zip(rows, fresh["supersedes"].take(pa.array(rows)).to_pylist(), strict=True):
+        while name is not None and name not in taken:
+            taken[name] = int(row)
+            name = before.get(name)  # noqa: PLW2901 - down the chain
+    spent = pa.table({"episode_id": list(taken)})
+    labels = labels_of(warehouse, spent, warehouse.files("labels"))
+    place = np.array(list(taken.values()))[labels["place"].to_numpy()]
+    return labels.set_column(
+        labels.schema.get_field_index("place"), "place", pa.array(place, pa.int64())
+    )
+
+
+def inherited(gone: pa.Table) -> Pieces:
+    """Give what signals said of episodes that are gone, by row of those that took their place."""
+    found = unfolded(column(gone, "evidence"), gone["place"].to_numpy())
+    heard = pc.starts_with(found.source, SIGNALLED).to_numpy(zero_copy_only=False)
+    return found.take(np.flatnonzero(heard))
 
 
 def of_days(warehouse: Warehouse, episodes: pa.Table) -> list[str]:

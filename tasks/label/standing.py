@@ -41,6 +41,8 @@ class Standing(NamedTuple):
     """Of earlier nights, for tripwires."""
     whole: bool
     """False where labels have changed otherwise, and all was counted anew."""
+    waiting: Sequence[Mapping[str, Any]] = ()
+    """Files of `signals` that hold signals whose episode had not come."""
     last: Mapping[str, Any] | None = None
     """The last run's row of `labellings`."""
 
@@ -68,7 +70,7 @@ def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support
         gap: `label.decision_gap`, for counting anew.
         support: `label.decision_support`.
     """
-    rows = warehouse.sql("SELECT * FROM labellings ORDER BY number DESC LIMIT 1").to_pylist()
+    rows = warehouse.sql("last_labelling").to_pylist()
     if not rows and not warehouse.exists("labels"):
         return beginning(kinds)
     row = rows[0] if rows else None
@@ -93,6 +95,7 @@ def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support
         (row["decision_points"], row["decision_points_with_support"]),
         {mean["name"]: mean["value"] for mean in row["means"]},
         True,
+        row["waiting"],
         row,
     )
 
@@ -104,13 +107,19 @@ def counted_anew(
     """Count what all labels say; only what was read to the end is taken from the last run."""
     start = beginning(kinds)
     counts, bins, totals = start.counts, start.bins, Counter[tuple[str, str]]()
-    for batch in warehouse.batches("latest_labels", BATCH):
+    for batch in warehouse.batches("labels_told", BATCH):
         if batch.num_rows:
             said = told(pa.Table.from_batches([batch]), kinds)
             counts, bins = counts + said.counts, bins + said.bins
             totals.update(said.totals)
     [points] = warehouse.sql("state_decision_points", gap=gap, support=support).to_pylist()
-    known = row or {"number": -1, "episodes_version": -1, "signals_version": -1, "means": []}
+    known = row or {
+        "number": -1,
+        "episodes_version": -1,
+        "signals_version": -1,
+        "means": [],
+        "waiting": [],
+    }
     return Standing(
         int(known["number"]) + 1,  # type: ignore[call-overload]
         {"episodes": known["episodes_version"], "signals": known["signals_version"]},  # type: ignore[dict-item]
@@ -120,6 +129,7 @@ def counted_anew(
         (points["decision_points"], points["decision_points_with_support"]),
         {mean["name"]: mean["value"] for mean in known["means"]},  # type: ignore[attr-defined]
         False,
+        known["waiting"],  # type: ignore[arg-type]
     )
 
 

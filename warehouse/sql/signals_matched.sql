@@ -1,5 +1,5 @@
 -- Question: which episode is each signal about, and what does it say of it?
--- Grain: one signal and episode.
+-- Grain: one signal and episode, also where the signal says nothing (kind is null).
 -- Columns: place (of the episode in `candidates`), signal_id, timestamp, user_id, session_id, kind
 --   (kind of evidence; `outcome` for a verified one), value.
 -- Relations: told (signals), candidates (episodes). $rating_high, $rating_low, $score_above.
@@ -60,5 +60,4 @@ named AS (
 )
 SELECT place, signal_id, timestamp, user_id, session_id, kind, value
 FROM named
-WHERE kind IS NOT NULL
 ORDER BY place, timestamp NULLS FIRST, signal_id
