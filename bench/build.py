@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.label import one_night
+from bench.label import BYTES, FIRST, one_home
 from bench.measure import arguments, cpu_seconds, measure, show
 from schemas.config import FlywheelConfig
 from tasks.build.build import build
@@ -48,10 +48,12 @@ def build_night(home: str, night: str) -> dict[str, Any]:
 def main() -> None:
     """Ingest and label one night, then measure its build."""
     options = arguments(__doc__ or "")
+    episodes = max(1, options.size * 1_000_000 // BYTES)
+    night = FIRST.isoformat()
     with tempfile.TemporaryDirectory() as folder:
-        home = f"{folder}/home"
-        labelled = one_night(home, Path(folder), 0, options.size, options.seed)
-        built = measure("bench.build:build_night", home=home, night="2026-01-01")
+        home = one_home(Path(folder), "home", episodes, options.seed)
+        labelled = measure("bench.label:label_night", home=home, night=night)
+        built = measure("bench.build:build_night", home=home, night=night)
     figures = {
         **built.result,
         "rss_mb": built.rss_mb,
