@@ -6,6 +6,7 @@ All of it is computed before anything is redacted, so that ids do not change wit
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,20 +48,26 @@ def names_of(flat: Flat, format_name: str) -> Names:
         flat: Episodes, not redacted yet.
         format_name: The importer's name.
     """
-    body, rest = body_slices(flat), rest_slices(flat)
-    ran = runs_of(flat)
+    body = zip(*map(pieces, body_slices(flat)), strict=True)
+    rest = zip(*map(pieces, rest_slices(flat)), strict=True)
     episode_ids, body_digests = [], []
     encode = msgspec.json.encode
-    for number, said in enumerate(ran):
+    for ran, said, beside in zip(runs_of(flat), body, rest, strict=True):
         digest = sha256()
-        for buffer, cuts in body:
-            digest.update(buffer[cuts[number] : cuts[number + 1]])
+        for piece in said:
+            digest.update(piece)
         body_digests.append(digest.hexdigest())
-        digest.update(encode([format_name, *said]))
-        for buffer, cuts in rest:
-            digest.update(buffer[cuts[number] : cuts[number + 1]])
+        digest.update(encode([format_name, *ran]))
+        for piece in beside:
+            digest.update(piece)
         episode_ids.append(digest.hexdigest())
     return Names(episode_ids, body_digests)
+
+
+def pieces(slices: Slices) -> list[memoryview]:
+    """Cut a column's bytes: one piece an episode."""
+    buffer = slices.buffer
+    return [buffer[start:end] for start, end in pairwise(slices.cuts.tolist())]
 
 
 def runs_of(flat: Flat) -> list[tuple[Any, ...]]:

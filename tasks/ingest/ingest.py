@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from tasks.ingest.account import Account, merged, outcomes_of
 from tasks.ingest.commit import Sorter, commit_batch, source_row
 from tasks.ingest.detect import importers_of
 from tasks.ingest.importer import Importer
-from tasks.ingest.parse import Parsed, choose, parse_stretch
+from tasks.ingest.parse import Parsed, choose, parse_stretch, without_collection
 from tasks.ingest.privacy.gate import Privacy
 from tasks.ingest.reading.files import LogFile, expand
 from tasks.ingest.reading.meter import Meter
@@ -23,6 +24,8 @@ from warehouse.tables import Warehouse
 
 MEGABYTE = 1 << 20
 """Bytes."""
+YOUNG = 1
+"""Generation of what was made since the last collection: all else was there before, and stays."""
 
 
 class Ingest:
@@ -73,8 +76,11 @@ class Ingest:
 
         # The last report is the end, which it is only when all is committed.
         self.meter = Meter(lambda done: tell(min(done, total - 1)))
-        for batch in batches(self._parsed(files), self.limit):
-            self._commit(batch)
+        with without_collection():
+            for batch in batches(self._parsed(files), self.limit):
+                self._commit(batch)
+                del batch
+                gc.collect(YOUNG)
         self.account.alarms += self.watch.alarms()
         tell(total)
 

@@ -97,6 +97,7 @@ def parse_stretch(
     with without_collection():
         for block in stretch.blocks():
             found += read_block(block, reader)
+            del block  # or its memory could not be used for the next one
         reader.join()
         found += drafted(reader)
         for other in reader.strays():
@@ -261,8 +262,10 @@ def joined(texts: pa.Array, counts: npt.NDArray[np.int64]) -> pa.Array:
 
 def days(flat: Flat, night: str) -> pa.Array:
     """Give the UTC day of each episode; the night of the ingest where it has no time."""
-    began = pc.strftime(flat.heads["started_at"], format="%Y-%m-%d")
-    return pc.fill_null(began, night)
+    began = flat.heads["started_at"].cast(pa.date32(), safe=False).dictionary_encode()
+    # Few days have many episodes: each is written out once.
+    names = pa.array([day.isoformat() for day in began.dictionary.to_pylist()], pa.string())
+    return pc.fill_null(names.take(began.indices), night)
 
 
 def counted(flat: Flat) -> Columns:

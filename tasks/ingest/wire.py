@@ -220,10 +220,12 @@ def needs_a_look(flat: Flat, results: Results) -> npt.NDArray[np.bool_]:
     """
     places, calls = results
     ids = flat.messages["tool_call_id"]
-    theirs = ids.take(pa.array(places)).to_numpy(zero_copy_only=False)
-    ours = flat.calls["id"].take(pa.array(calls, mask=calls < 0)).to_numpy(zero_copy_only=False)
+    theirs = ids.take(pa.array(places))
+    ours = flat.calls["id"].take(pa.array(calls, mask=calls < 0))
+    unnamed = pc.and_(pc.is_null(theirs), pc.is_null(ours))
+    same = pc.coalesce(pc.equal(theirs, ours), unnamed).to_numpy(zero_copy_only=False)
     odd = np.zeros(len(flat.call_counts), np.bool_)
-    odd[places] = (theirs != ours) | (calls < 0)
+    odd[places] = ~same | (calls < 0)
     roles = flat.messages["role"]
     talks = pc.equal(roles, "assistant").to_numpy(zero_copy_only=False)
     answers = pc.equal(roles, "tool").to_numpy(zero_copy_only=False)

@@ -199,10 +199,11 @@ def tokenise(block: memoryview, offsets: Places) -> Tokens:
     edges = np.flatnonzero(edge)
     spoken = np.flatnonzero(group[edges])
     starts, ends = cut_long(edges[spoken], np.append(edges[1:], len(kinds))[spoken])
-    highest = np.maximum.reduceat(kinds, starts) if len(starts) else kinds[:0]
+    values = np.zeros(len(kinds) + 1, np.int32)
+    np.cumsum(kinds == VALUE, dtype=np.int32, out=values[1:])
     return Tokens(
         token_words(text.translate(FOLD), starts, ends - starts),
-        highest == VALUE,
+        values[ends] > values[starts],
         np.diff(np.searchsorted(starts, offsets)),
     )
 
@@ -284,9 +285,13 @@ def long_rows(least: npt.NDArray[np.uint32]) -> Words:
 
 def fill_empty(least: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Give empty bins the value of others, asked in an order that is the same for all texts."""
-    filled = least.copy()
-    rows, columns = np.nonzero(least == EMPTY)
-    for donors in DONORS:
+    filled, empty, tries = least.copy(), least == EMPTY, 0
+    # As long as many are empty, it is cheaper to ask for all bins than to pick these.
+    while tries < PROBES and np.count_nonzero(empty) > empty.size // 8:
+        np.copyto(filled, least[:, DONORS[tries]], where=empty)
+        empty, tries = filled == EMPTY, tries + 1
+    rows, columns = np.nonzero(empty)
+    for donors in DONORS[tries:]:
         if not len(rows):
             return filled
         given = least[rows, donors[columns]]

@@ -72,13 +72,13 @@ def document_records(data: bytes) -> list[RawRecord] | None:
     return records
 
 
-def split_lines(data: bytes) -> list[Bytes]:
-    """Split bytes at line breaks, copying none of them but what stands behind the last break."""
+def split_lines(data: bytes | bytearray, size: int) -> list[Bytes]:
+    """Split the first bytes at line breaks, copying none but what stands behind the last break."""
     view, lines, start = memoryview(data), list[Bytes](), 0
-    while (end := data.find(b"\n", start)) >= 0:
+    while (end := data.find(b"\n", start, size)) >= 0:
         lines.append(view[start:end])
         start = end + 1
-    return [*lines, data[start:]]
+    return [*lines, bytes(view[start:size])]
 
 
 def line_records(lines: Iterable[Bytes], offset: int = 0, before: int = 0) -> list[RawRecord]:

@@ -31,6 +31,10 @@ READ = 1 << 20
 BLOCK = 16 << 20
 """Bytes of records that are decoded together: enough for columns, little enough for memory."""
 
+KEPT = (32 << 20) - (1 << 13)
+"""Bytes of the biggest piece that the C library (glibc) keeps for the next one when it is freed: to
+free one this big teaches it so, and the kernel need not clear memory for every block anew."""
+
 
 class Known(NamedTuple):
     """A stretch that was read before."""
@@ -88,6 +92,7 @@ class Stretch:
         for block in self._blocks:
             self.rows += len(block)
             yield block
+            del block
         self._finish(self)
 
 
@@ -261,6 +266,8 @@ class Lines:
         self._head, self._ended = head, False
         self._cut: list[bytes] = []
         """The beginning of the line that the last block ended in."""
+        self._buffer = bytearray()
+        """The bytes of a block; those of the next one are read over them."""
 
     def pending(self) -> bool:
         """Say whether there are more records; reads the next block."""
@@ -273,21 +280,41 @@ class Lines:
     def _fill(self) -> list[Bytes]:
         """Read finished lines, about a block of them; none at the end of the file."""
         # Past its end a file may have grown meanwhile: what is cut there is not read on.
-        while not self._ended and (data := self._head or self.stream.read(self.size)):
+        while not self._ended and (size := self._read()):
+            data = self._head or self._buffer
             self._head = b""
-            lines = split_lines(data)
-            if len(lines) == 1:
-                self._cut.append(data)
-                continue
+            lines = split_lines(data, size)
             rest = bytes(lines.pop())
+            if not lines:
+                self._cut.append(rest)
+                continue
             for part in self._cut:
                 self.hasher.update(part)
-            self.hasher.update(memoryview(data)[: len(data) - len(rest)])
+            self.hasher.update(memoryview(data)[: size - len(rest)])
             lines[0] = b"".join([*self._cut, lines[0]])
             self._cut = [rest]
             return lines
         self._ended = True
         return []
+
+    def _read(self) -> int:
+        """Read as many bytes as make a block, fewer only at the end; say how many these are."""
+        if self._head:
+            return len(self._head)
+        try:
+            # Memory that was used before is there already: the kernel need not clear it.
+            self._buffer.append(0)
+            self._buffer.pop()
+        except BufferError:  # somebody keeps a record of the block before
+            self._buffer = bytearray()
+        if not self._buffer:
+            bytearray(KEPT)
+            self._buffer = bytearray(self.size)
+        view, read = memoryview(self._buffer), 0
+        while read < self.size and (data := self.stream.read(min(READ, self.size - read))):
+            view[read : read + len(data)] = data
+            read += len(data)
+        return read
 
     def _last(self) -> bool:
         """Take the line that the file ends with where that is whole; else it may still grow."""
@@ -305,11 +332,15 @@ class Lines:
     def stretch(self, limit: int) -> Iterator[list[RawRecord]]:
         """Give blocks until they are about so many bytes, or the file ends."""
         while self.pending():
-            block, self.next = self.next, []
             self.given = True
-            yield block
+            yield self._taken()
             if self.position - self.begun + self.size // 2 > limit:
                 return
+
+    def _taken(self) -> list[RawRecord]:
+        """Give the block that was read, and keep nothing of it."""
+        block, self.next = self.next, []
+        return block
 
     def finish(self, stretch: Stretch) -> None:
         """Say where a stretch that was read ends, and what it is called."""
