@@ -24,7 +24,7 @@ from tasks.label.evidence import (
 )
 from tasks.label.fresh import Fresh, Reader, read_fresh
 from tasks.label.hearing import FINDABLE, Heard, Search, days_of, listen
-from tasks.label.past import NO_LABELS, gone_with, inherited, labels_of, touched_by
+from tasks.label.past import NO_LABELS, gone_with, inherited, is_in, labels_of, touched_by
 from tasks.label.signals import Kind
 from tasks.label.standing import Standing
 from tasks.label.tally import column, numbers
@@ -89,7 +89,7 @@ def find(
     labels = warehouse.files("labels") if warehouse.exists("labels") else []
     beside = [] if everything else of_same_days(labels, search.fresh)
     fresh = read_fresh(warehouse, reader, {"episodes": search.fresh, "labels": beside}, progress)
-    none = {"episodes": [], "labels": []}
+    none: dict[str, list[str]] = {"episodes": [], "labels": []}
     about = fresh.about if fresh else warehouse.sql("unlabelled", files=none)
     among = search if everything else with_known(warehouse, search, about)
     heard = listen(warehouse, among, about.select(FINDABLE), config.signals, kinds)
@@ -97,7 +97,9 @@ def find(
     own = heard.found.take(np.flatnonzero(heard.found.row < about.num_rows))
     first = touched.found._replace(row=touched.found.row + about.num_rows)
     gone = NO_LABELS if everything else gone_with(warehouse, about, search.fresh)
-    evidence = [*known_of(touched.labels, about.num_rows), inherited(gone), own, first]
+    handed = inherited(gone)
+    own = own.take(np.flatnonzero(~is_in(own, handed)))
+    evidence = [*known_of(touched.labels, about.num_rows), handed, own, first]
     if fresh:
         evidence = [*outcomes_of(fresh), *shown_in_messages(fresh.shown, kinds), *evidence]
     revision = np.zeros(about.num_rows, np.int64)

@@ -256,11 +256,8 @@ def first_day(fresh: pa.Table, told: pa.Table, night: str) -> date:
     began = pc.min(days.filter(pc.greater_equal(days, FIRST.isoformat()))).as_py() or night
     times = told["timestamp"]
     said = pc.min(times.filter(pc.greater_equal(times, MOMENT))).as_py()
-    return min(
-        date.fromisoformat(night),
-        date.fromisoformat(began),
-        *([said.date()] if said is not None else []),
-    )
+    first = min(date.fromisoformat(night), date.fromisoformat(began))
+    return first if said is None else min(first, date(said.year, said.month, said.day))
 
 
 def days_before(day: date, days: int) -> date:
@@ -276,8 +273,8 @@ def between(files: Sequence[str], first: date, end: date | None) -> list[str]:
     kept = []
     for file in files:
         named = DAY.search(file)
-        day = named[1] if named else None
-        known = day is not None and day >= FIRST.isoformat()
+        day = named[1] if named else ""
+        known = day >= FIRST.isoformat()
         if not known or (day >= first.isoformat() and (end is None or day < end.isoformat())):
             kept.append(file)
     return kept

@@ -97,7 +97,7 @@ def _label(
     run = Run(night, clock(), label_version_of(settings), settings, kinds)
     report("label", 0, STAGES, "what is new")
     versions = warehouse.versions()
-    standing = standing_of(warehouse, kinds, settings.decision_gap, settings.decision_support)
+    standing = left_off(warehouse, run)
     if everything:
         standing = beginning(kinds, standing.number)._replace(points=standing.points)
     search = what_is_new(warehouse, standing, night, settings.signals)
@@ -132,6 +132,14 @@ def _label(
     return result(warehouse, run, labelling) | account
 
 
+def left_off(warehouse: Warehouse, run: Run) -> Standing:
+    """Read where the last run left off."""
+    config = run.config
+    return standing_of(
+        warehouse, run.kinds, config.decision_gap, config.decision_support, run.label_version
+    )
+
+
 def write(
     warehouse: Warehouse,
     run: Run,
@@ -155,8 +163,8 @@ def write(
 
 def write_again(warehouse: Warehouse, run: Run, modelled: Found) -> dict[str, Any]:
     """Write the labels that a reward model gives to episodes which the run left unlabelled."""
-    versions, config = warehouse.versions(), run.config
-    standing = standing_of(warehouse, run.kinds, config.decision_gap, config.decision_support)
+    versions = warehouse.versions()
+    standing = left_off(warehouse, run)
     return write(warehouse, run, versions, standing, modelled, kept_terms(modelled.older))
 
 

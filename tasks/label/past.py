@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -96,19 +96,42 @@ def gone_with(warehouse: Warehouse, fresh: pa.Table, files: Sequence[str]) -> pa
     rows = np.flatnonzero(fresh["supersedes"].is_valid())
     if not len(rows) or not warehouse.exists("labels"):
         return NO_LABELS
-    links = warehouse.sql("continuations", files={"episodes": files}).to_pydict()
-    before = dict(zip(links["episode_id"], links["supersedes"], strict=True))
-    taken: dict[str, int] = {}
-    for row, name in zip(rows, fresh["supersedes"].take(pa.array(rows)).to_pylist(), strict=True):
-        while name is not None and name not in taken:
-            taken[name] = int(row)
-            name = before.get(name)  # noqa: PLW2901 - down the chain
-    spent = pa.table({"episode_id": list(taken)})
-    labels = labels_of(warehouse, spent, warehouse.files("labels"))
-    place = np.array(list(taken.values()))[labels["place"].to_numpy()]
-    return labels.set_column(
-        labels.schema.get_field_index("place"), "place", pa.array(place, pa.int64())
-    )
+    whole = fresh.take(pa.array(rows))
+    links = warehouse.sql("continuations", files={"episodes": files})
+    before = {row["episode_id"]: row["supersedes"] for row in links.to_pylist()}
+    spent = pa.table({"episode_id": links["supersedes"].drop_null().unique()})
+    labels = labels_of(warehouse, spent, in_the_days_of(warehouse, whole))
+    labelled = set(labels["episode_id"].to_pylist())
+    if not labelled.union(before).issuperset(spent["episode_id"].to_pylist()):
+        # Without times, a day is that of the ingest.
+        labels = labels_of(warehouse, spent, warehouse.files("labels"))
+        labelled = set(labels["episode_id"].to_pylist())
+    names = whole["supersedes"].to_pylist()
+    taken = {labelled_before(n, before, labelled): int(r) for n, r in zip(names, rows, strict=True)}
+    place = pa.array(map(taken.get, labels["episode_id"].to_pylist()), pa.int64())
+    labels = labels.set_column(labels.schema.get_field_index("place"), "place", place)
+    return labels.filter(place.is_valid())
+
+
+def labelled_before(
+    episode: str | None, before: Mapping[str, str | None], labelled: Collection[str]
+) -> str | None:
+    """Go back from an episode to the first with a label; what that goes on from is gone already."""
+    while episode is not None and episode not in labelled:
+        episode = before.get(episode)
+    return episode
+
+
+def in_the_days_of(warehouse: Warehouse, whole: pa.Table) -> list[str]:
+    """List the files of `labels` that may hold what episodes go on from: it began within them."""
+    ended = whole["ended_at"].cast(pa.date32()).cast(pa.string())
+    first = pc.min(whole["day"]).as_py() or ""
+    last = max(pc.max(whole["day"]).as_py() or "", pc.max(ended).as_py() or "")
+    return [
+        file
+        for file in warehouse.files("labels")
+        if all(first <= day <= last for day in days_of([file]))
+    ]
 
 
 def inherited(gone: pa.Table) -> Pieces:

@@ -61,7 +61,9 @@ def beginning(kinds: Sequence[Kind], number: int = 0) -> Standing:
     )
 
 
-def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support: int) -> Standing:
+def standing_of(
+    warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support: int, version: str
+) -> Standing:
     """Read where the last run left off.
 
     Args:
@@ -69,6 +71,7 @@ def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support
         kinds: The kinds of evidence; counts of others are left out.
         gap: `label.decision_gap`, for counting anew.
         support: `label.decision_support`.
+        version: Label version of this run; decision points of another one are counted anew.
     """
     rows = warehouse.sql("last_labelling").to_pylist()
     if not rows and not warehouse.exists("labels"):
@@ -77,9 +80,13 @@ def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support
     whole = row is not None and all(
         row[f"{table}_version"] == warehouse.version(table) for table in ("labels", "step_values")
     )
-    if row is None or not whole:
+    by_name = {count["kind"]: count for count in row["kinds"]} if row else {}
+    # A kind that is new here may be one of old: labels tell.
+    if row is None or not whole or not all(kind.name in by_name for kind in kinds):
         return counted_anew(warehouse, kinds, row, gap, support)
-    by_name = {count["kind"]: count for count in row["kinds"]}
+    points = (row["decision_points"], row["decision_points_with_support"])
+    if row["label_version"] != version:
+        points = points_of(warehouse, gap, support)
 
     def shown(side: str) -> Floats:
         return np.array([by_name[k.name][side] if k.name in by_name else 0.0 for k in kinds])
@@ -92,7 +99,7 @@ def standing_of(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support
         ),
         np.array([[b["n"], b["predicted"], b["observed"]] for b in row["calibration"]]),
         Counter({(t["night"], t["name"]): t["value"] for t in row["totals"]}),
-        (row["decision_points"], row["decision_points_with_support"]),
+        points,
         {mean["name"]: mean["value"] for mean in row["means"]},
         True,
         row["waiting"],
@@ -112,7 +119,6 @@ def counted_anew(
             said = told(pa.Table.from_batches([batch]), kinds)
             counts, bins = counts + said.counts, bins + said.bins
             totals.update(said.totals)
-    [points] = warehouse.sql("state_decision_points", gap=gap, support=support).to_pylist()
     known = row or {
         "number": -1,
         "episodes_version": -1,
@@ -126,11 +132,17 @@ def counted_anew(
         counts,
         bins,
         totals,
-        (points["decision_points"], points["decision_points_with_support"]),
+        points_of(warehouse, gap, support),
         {mean["name"]: mean["value"] for mean in known["means"]},  # type: ignore[attr-defined]
         False,
         known["waiting"],  # type: ignore[arg-type]
     )
+
+
+def points_of(warehouse: Warehouse, gap: float, support: int) -> tuple[int, int]:
+    """Count decision points, and those with support, over all step values."""
+    [points] = warehouse.sql("state_decision_points", gap=gap, support=support).to_pylist()
+    return points["decision_points"], points["decision_points_with_support"]
 
 
 def table_of(totals: Totals) -> list[dict[str, object]]:
