@@ -39,6 +39,16 @@ class BuildConfig(Section):
     """Salt of the split's hash; changing it changes every split."""
     held_out_share: float = Field(0.05, ge=0, lt=1)
     """Share of logged groups that no training set ever sees."""
+    split_by_user: bool = False
+    """Keep a user's episodes on one side; in busy logs one giant group may come of it."""
+    largest_group: float = Field(0.05, gt=0, le=1)
+    """Share of the episodes above which one group stops the build."""
+    sft_good_steps: bool = False
+    """Imitate the good steps of failed episodes too, as step values show them."""
+    good_step_advantage: float = Field(0.1, ge=0)
+    """Least advantage of a good step."""
+    good_step_support: int = Field(3, ge=1)
+    """Least visits behind it."""
     sft_confidence: float = Field(0.2, ge=0, le=1)
     """Least label confidence of an SFT episode."""
     sft_cap_per_scenario: int = Field(2, ge=1)
@@ -53,6 +63,12 @@ class BuildConfig(Section):
     """Most pairs of one scenario."""
     pair_length_ratio: float = Field(3.0, ge=1)
     """Most that one side of a pair may be longer than the other, in characters."""
+    pair_support: int = Field(2, ge=1)
+    """Least visits of both actions of a decision-point pair."""
+    scenario_hard_share: float = Field(0.2, ge=0, le=1)
+    """Most scenarios that nobody has solved yet, as a share of those with both outcomes."""
+    scenario_episodes: int = Field(2, ge=2)
+    """Least labelled episodes of a scenario before its pass rate means anything."""
 
 
 class EnvironmentConfig(Section):

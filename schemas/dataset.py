@@ -51,6 +51,12 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True):
     """The label's confidence, fraction in [0, 1]."""
     total: float
     step_advantages: list[float] = []
+    train_on: list[bool] = []
+    """Which messages a trainer's loss covers: the agent's own, or those of its good steps alone."""
+    group: int = 0
+    """Group of the split (`split_keys.group`) that the episode belongs to."""
+    rank: int = 0
+    """Place in its use, best first."""
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +75,64 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     """Difference of the two labels' `total`."""
     confidence: float
-    """Smaller of the two labels' confidences."""
+    """Smaller of the two labels' confidences; of a decision point, what its support comes to."""
+    state: int | None = None
+    """Decision point: the state that both sides act in (`step_values.state`)."""
+    support: int | None = None
+    """Decision point: visits of the rarer of its two actions."""
+    group: int = 0
+    """Group of the split that both episodes belong to."""
+    rank: int = 0
+    """Place in the build, surest first."""
+
+
+class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode that no training set ever sees: the logged half of evaluation."""
+
+    build: str
+    episode_id: str
+    scenario_id: str | None = None
+    messages: list[Message]
+    tools: str | None = None
+    state: str
+    """The label's state when the build was made."""
+    confidence: float
+    total: float | None = None
+    group: int = 0
+
+
+class LoggedScenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario of the logs that reinforcement can learn from, with what replaying it needs."""
+
+    build: str
+    scenario_id: str
+    prompt: list[Message]
+    tools: str | None = None
+    episodes: int
+    """Labelled episodes of it."""
+    pass_rate: float
+    """Share of them that succeeded, fraction in [0, 1]."""
+    difficulty: Literal["mixed", "hard", "easy"]
+    """`mixed`: some succeeded and some failed. `hard`: none succeeded. `easy`: all did."""
+    logged: list[str]
+    """Ids of its episodes, whose calls and results the replay environment answers with."""
+    group: int = 0
+    rank: int = 0
+
+
+class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of a group of episodes, and the side on which the group falls once and for ever."""
+
+    key: int
+    """Digest of kind and value, 63 bits."""
+    kind: Literal["session", "scenario", "question", "near", "user", "group"]
+    """`near`: a band of a question's MinHash. `group`: `key` is a group that has become part of
+    `group`, or whose side has changed."""
+    group: int
+    """Key that named the group when it was first seen."""
+    side: Literal["train", "held_out", "retired"]
+    """`retired`: groups of both sides grew together; neither trained nor evaluated."""
+    night: str
 
 
 class SplitKey(msgspec.Struct, frozen=True, kw_only=True):

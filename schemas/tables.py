@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pyarrow as pa
 
-from schemas.dataset import Pair, SplitKey, Trajectory
+from schemas.dataset import HeldOut, LoggedScenario, Pair, SplitKey, SplitRow, Trajectory
 from schemas.episode import Episode
 from schemas.label import Label
 from schemas.labelling import Labelling
@@ -34,6 +34,9 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "step_values": StepValue,
     "labellings": Labelling,
     "splits": SplitKey,
+    "split_keys": SplitRow,
+    "scenarios": LoggedScenario,
+    "held_out": HeldOut,
     "trajectories": Trajectory,
     "pairs": Pair,
     "evaluations": Attempt,
@@ -41,8 +44,8 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 }
 """Table name to the struct of one row.
 
-Scenarios have no table: those from logs are the rows of `trajectories` with `use = 'rl'`, and those
-of an environment come from its seeded generator, which gives the same ones again.
+`scenarios` are those of logs; those of an environment come from its seeded generator, which gives
+the same ones again.
 """
 
 PARTITIONS: dict[str, list[str]] = {
@@ -50,6 +53,8 @@ PARTITIONS: dict[str, list[str]] = {
     "labels": ["day"],
     "trajectories": ["build", "use"],
     "pairs": ["build"],
+    "scenarios": ["build"],
+    "held_out": ["build"],
 }
 """Partition columns of the tables that have any."""
 
