@@ -11,11 +11,12 @@ import fcntl
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -202,6 +203,29 @@ class Warehouse:
             return sorted(set(now) - set(self.files(table, version)))
         except DeltaError:
             return now
+
+    def newest(self, table: str) -> list[str]:
+        """Name the file that was written last, without opening any; none of an unwritten table."""
+        if not self.exists(table):
+            return []
+        handle = self._open(table)
+        added = pa.table(handle.get_add_actions(flatten=True))
+        if not added.num_rows:
+            return []
+        last = pc.index(added["modification_time"], pc.max(added["modification_time"])).as_py()
+        return [
+            f"{plain_path(handle.table_uri).rstrip('/')}/{unquote(added['path'][last].as_py())}"
+        ]
+
+    def rows_in(self, table: str, files: Sequence[str]) -> int | None:
+        """Count the rows of some files by the log alone; None where it does not say."""
+        if not files:
+            return 0
+        added = pa.table(self._open(table).get_add_actions(flatten=True))
+        names = {PurePosixPath(file).name for file in files}
+        rows = zip(added["path"].to_pylist(), added["num_records"].to_pylist(), strict=True)
+        counts = [n for path, n in rows if PurePosixPath(unquote(path)).name in names]
+        return None if None in counts or len(counts) != len(names) else sum(counts)
 
     def read(
         self,

@@ -144,7 +144,7 @@ def with_known(warehouse: Warehouse, search: Search, fresh: pa.Table) -> Search:
     They do where a file is new because it was written anew, or because the run that labelled what
     is in it was killed before it could say so.
     """
-    [held] = warehouse.sql("episodes_held", files={"episodes": search.fresh})["rows"].to_pylist()
+    held = warehouse.rows_in("episodes", search.fresh)
     if held == fresh.num_rows and fresh["supersedes"].null_count == held:
         return search
     return search._replace(older=sorted({*search.fresh, *search.older}))

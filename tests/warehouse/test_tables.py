@@ -140,3 +140,15 @@ def test_batches_give_all_rows_a_few_at_a_time(tmp_path):
 def signal(name: str) -> pa.Table:
     row = Signal(signal_id=name, kind="export", source="s", source_file="f", source_line=1)
     return arrow_rows("signals", [row])
+
+
+def test_the_log_tells_the_newest_file_and_how_many_rows_files_hold(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    assert warehouse.newest("signals") == []
+    first = warehouse.append("signals", pa.concat_tables([signal("a"), signal("b")]))
+    old = warehouse.files("signals")
+    assert warehouse.newest("signals") == old
+    warehouse.append("signals", signal("c"))
+    new = warehouse.files_since("signals", first)
+    assert warehouse.newest("signals") == new
+    assert [warehouse.rows_in("signals", files) for files in ([], old, new)] == [0, 2, 1]

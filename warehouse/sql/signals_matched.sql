@@ -4,7 +4,8 @@
 --   (kind of evidence; `outcome` for a verified one), value.
 -- Relations: told (signals), candidates (episodes). $rating_high, $rating_low, $score_above.
 -- A signal names an episode, else one of the model calls that were joined to one. A signal for a
--- session alone is about the session's last episode that began before it.
+-- session alone is about the session's last episode that began before it; without times, that of the
+-- last night and line.
 WITH by_name AS (
     SELECT c.place, t.*
     FROM told AS t INNER JOIN candidates AS c ON t.episode_id = c.logged_id
@@ -30,7 +31,13 @@ matched AS (
     FROM unmatched AS t INNER JOIN called AS c ON t.episode_id = c.call_id
     UNION ALL
     SELECT
-        arg_max(c.place, (coalesce(c.started_at, 'epoch'::TIMESTAMPTZ), c.source_line)) AS place,
+        arg_max(
+            c.place,
+            (
+                coalesce(c.started_at, 'epoch'::TIMESTAMPTZ),
+                coalesce(c.night, ''), c.source_line, c.episode_id
+            )
+        ) AS place,
         t.*
     FROM told AS t INNER JOIN candidates AS c ON t.session_id = c.session_id
     WHERE t.episode_id IS NULL
