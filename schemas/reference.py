@@ -16,7 +16,7 @@ from schemas.training_config import Section
 
 HEADER = """# Configuration
 
-Written by `make fmt` from the docstrings in `schemas/config.py` and `schemas/training_config.py`;
+Written by `make fmt` from the docstrings of the configuration in `schemas/`;
 `tests/test_docs.py` holds it up to date. The defaults are the embedded CPU profile: a YAML file
 given with `--config` lists only what differs, and a key that is not below is refused.
 
