@@ -180,13 +180,13 @@ def older_episodes(
     found = lookup(warehouse, between(search.older, near, None), missing["episode_id"], sessions)
     found = found.filter(pc.invert(pc.is_in(found["episode_id"], fresh["episode_id"])))
     reached = texts(found["logged_id"], found["episode_id"], pc.list_flatten(found["call_ids"]))
-    missing = missing.filter(pc.invert(pc.is_in(missing["episode_id"], reached)))
-    if not missing.num_rows:
+    ids = missing["episode_id"].filter(pc.invert(pc.is_in(missing["episode_id"], reached)))
+    met = texts(found["session_id"], fresh["session_id"])
+    unmet = alone.filter(pc.invert(pc.is_in(alone, met))).drop_null()
+    if not (len(ids) or len(unmet)):
         return found
     rest = between(search.older, far, near)
-    return pa.concat_tables(
-        [found, lookup(warehouse, rest, missing["episode_id"], sessions.slice(0, 0))]
-    )
+    return pa.concat_tables([found, lookup(warehouse, rest, ids, unmet)])
 
 
 def lookup(
