@@ -31,3 +31,18 @@ def replace_rows(warehouse: Warehouse, table: str, key: str, value: str, rows: p
         predicate=f"{key} = {literal(value)}",
         writer_properties=TIGHT,
     )
+
+
+def replace_all(warehouse: Warehouse, table: str, rows: pa.Table) -> int:
+    """Put rows in the place of all rows of a table. Call it in a `turn()`.
+
+    Returns:
+        The table's version afterwards.
+    """
+    write_deltalake(
+        DeltaTable(warehouse.location(table)),
+        rows.cast(SCHEMAS[table]),
+        mode="overwrite",
+        writer_properties=TIGHT,
+    )
+    return warehouse.version(table)

@@ -352,5 +352,7 @@ def plain_path(uri: str) -> str:
 
     Delta percent-encodes the paths of local files even where it leaves the scheme out.
     """
+    if "%" not in uri and ":" not in uri:
+        return uri
     parsed = urlparse(uri)
     return unquote(parsed.path) if parsed.scheme in ("", "file") else uri

@@ -24,7 +24,11 @@ from tasks.label.signals import Kind
 from tasks.label.standing import Standing, table_of
 from tasks.label.tally import Totals, totals_of
 from tasks.label.weighing import Weighed
+from warehouse.replacement import replace_all
 from warehouse.tables import Warehouse
+
+MOST_FILES = 32
+"""Files of step values from which they are summed up into one."""
 
 
 class OvertakenError(Exception):
@@ -86,7 +90,7 @@ def commit(
             "labelled": rows.num_rows,
             "episodes_version": before["episodes"],
             "signals_version": before.get("signals", -1),
-            "step_values_version": warehouse.append("step_values", values),
+            "step_values_version": add(warehouse, values),
             "labels_version": warehouse.append("labels", rows),
             "totals": table_of(totals_after(standing, found, rows)),
             "decision_points": points[0],
@@ -98,6 +102,21 @@ def commit(
         }
         warehouse.append("labellings", pa.Table.from_pylist([row], SCHEMAS["labellings"]))
     return row
+
+
+def add(warehouse: Warehouse, values: pa.Table) -> int:
+    """Add step values, and now and then put sums in the place of all that were added one by one.
+
+    So a night reads neither more files nor more rows of a state the longer the history is.
+    """
+    there = warehouse.files("step_values") if warehouse.exists("step_values") else []
+    if len(there) < MOST_FILES:
+        return warehouse.append("step_values", values)
+    sums = warehouse.sql("step_sums", sign=1)
+    for name in ("label_version", "night"):
+        sums = sums.append_column(name, pa.nulls(sums.num_rows, pa.string()))
+    named = sums.select(values.schema.names).cast(values.schema)
+    return replace_all(warehouse, "step_values", pa.concat_tables([named, values]))
 
 
 def learnt(weighed: Weighed, kinds: tuple[Kind, ...]) -> dict[str, Any]:
