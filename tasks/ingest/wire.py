@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from tasks.ingest.canonical import (
     COUNTED,
     NO_USAGE,
+    BareRecord,
     Kept,
     RecordDecoder,
     Schemas,
@@ -88,22 +89,26 @@ def flattened(kept: list[Kept], messages: list[WireMessage], tools: Schemas) -> 
         messages: All of their messages.
         tools: The tool schemas that they name.
     """
-    calls_of = [message.tool_calls or () for message in messages]
+    turns = [number for number, message in enumerate(messages) if message.tool_calls]
+    calls_of = [messages[number].tool_calls or [] for number in turns]
     calls = list(chain.from_iterable(calls_of))
+    call_counts = np.zeros(len(messages), np.int64)
+    call_counts[turns] = [len(some) for some in calls_of]
     functions = [call.function for call in calls]
+    bare = all(type(one.record) is BareRecord for one in kept)
     flat = Flat(
         heads=head_columns(kept, tools),
-        messages=message_columns(messages),
+        messages=message_columns(messages, bare=bare),
         calls=transposed(calls, ("id",), call_type)
         | transposed(functions, ("name", "arguments"), call_type),
         message_counts=np.array([len(one.record.messages) for one in kept], np.int64),
-        call_counts=np.fromiter(map(len, calls_of), np.int64, len(calls_of)),
+        call_counts=call_counts,
     )
     malformed = ~are_objects([function.arguments for function in functions])
     flat.calls = {**flat.calls, "malformed": pa.array(malformed)}
     talks = pc.equal(flat.messages["role"], "assistant").to_numpy(zero_copy_only=False)
-    turns = np.bincount(flat.message_owner, weights=talks, minlength=len(kept))
-    flat.heads = {**flat.heads, "infrastructure_error": pa.array(turns == 0)}
+    answers = np.bincount(flat.message_owner, weights=talks, minlength=len(kept))
+    flat.heads = {**flat.heads, "infrastructure_error": pa.array(answers == 0)}
     return flat
 
 
@@ -149,10 +154,15 @@ def head_columns(kept: list[Kept], tools: Schemas) -> Columns:
     }
 
 
-def message_columns(messages: list[WireMessage]) -> Columns:
-    """Make the columns of the messages; tool results are named and judged later."""
+def message_columns(messages: list[WireMessage], *, bare: bool) -> Columns:
+    """Make the columns of the messages; tool results are named and judged later.
+
+    Args:
+        messages: All of a block.
+        bare: Whether none has a name or reasoning.
+    """
     names = ["role", "content", "tool_call_id"]
-    if WireMessage in set(map(type, messages)):
+    if not bare:
         names += ["name", "reasoning_content"]
     columns = transposed(messages, names, lambda _: pa.string())
     if "reasoning_content" in columns:
