@@ -15,6 +15,7 @@ from tasks.label.found import Found
 from tasks.label.hearing import Search, codes
 from tasks.label.judge.group import groups
 from tasks.label.judge.judge import halves, judge
+from tasks.label.tally import truths
 from tasks.label.verdicts import STATES
 from tasks.label.weighing import Weighed, verified_of
 from warehouse.tables import Warehouse
@@ -43,7 +44,7 @@ def judged_also(
     about = found.fresh.about
     count = about.num_rows
     judged = weighed.judged
-    broken = about["infrastructure_error"].to_numpy()
+    broken = truths(about, "infrastructure_error")
     wanted = (judged.verdicts.state[:count] == UNLABELLED) & ~broken
     anchors = verified_of(judged.outcome[:count], broken)
     rng = np.random.default_rng(config.seed)

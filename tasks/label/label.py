@@ -23,7 +23,7 @@ from tasks.label.past import NO_LABELS
 from tasks.label.rows import Terms, both, kept_terms, label_rows, terms_of
 from tasks.label.scoring import scored_found
 from tasks.label.signals import kinds_of
-from tasks.label.standing import Standing, beginning, standing_of
+from tasks.label.standing import Standing, anew, standing_of
 from tasks.label.summary import summary
 from tasks.label.watch import watched
 from tasks.label.weighing import weigh_up
@@ -97,9 +97,8 @@ def _label(
     run = Run(night, clock(), label_version_of(settings), settings, kinds)
     report("label", 0, STAGES, "what is new")
     versions = warehouse.versions()
-    standing = left_off(warehouse, run)
-    if everything:
-        standing = beginning(kinds, standing.number)._replace(points=standing.points)
+    everything = everything or before_credit(warehouse)
+    standing = left_off(warehouse, run, everything)
     search = what_is_new(warehouse, standing, night, settings.signals)
     if standing.whole and standing.last and not (search.fresh or search.told):
         report("label", STAGES, STAGES)
@@ -132,12 +131,22 @@ def _label(
     return result(warehouse, run, labelling) | account
 
 
-def left_off(warehouse: Warehouse, run: Run) -> Standing:
-    """Read where the last run left off."""
-    config = run.config
-    return standing_of(
-        warehouse, run.kinds, config.decision_gap, config.decision_support, run.label_version
-    )
+def before_credit(warehouse: Warehouse) -> bool:
+    """Say whether labels are of a release that kept neither states nor sources: all are made anew.
+
+    Only a home where this release has labelled nothing yet is looked through.
+    """
+    if warehouse.exists("labellings") or not warehouse.exists("labels"):
+        return False
+    return bool(warehouse.sql("labels_without_credit")["labels"][0].as_py())
+
+
+def left_off(warehouse: Warehouse, run: Run, everything: bool = False) -> Standing:
+    """Read where the last run left off, or where one that labels everything anew begins."""
+    kinds, gap, support = run.kinds, run.config.decision_gap, run.config.decision_support
+    if everything:
+        return anew(warehouse, kinds, gap, support)
+    return standing_of(warehouse, kinds, gap, support, run.label_version)
 
 
 def write(

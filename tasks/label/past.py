@@ -41,7 +41,8 @@ def labels_of(warehouse: Warehouse, episodes: pa.Table, files: Sequence[str]) ->
         return NO_LABELS
     places = pa.array(np.arange(episodes.num_rows))
     wanted = pa.table({"episode_id": episodes["episode_id"], "place": places})
-    return warehouse.sql("labels_of", relations={"wanted": wanted}, files={"labels": files})
+    labels = warehouse.sql("labels_of", relations={"wanted": wanted}, files={"labels": files})
+    return labels.select(NO_LABELS.schema.names)  # an older release wrote others as well
 
 
 def touched_by(warehouse: Warehouse, heard: Heard, fresh: int) -> Touched:

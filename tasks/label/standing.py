@@ -48,7 +48,7 @@ class Standing(NamedTuple):
 
 
 def beginning(kinds: Sequence[Kind], number: int = 0) -> Standing:
-    """Give where the first run, or one that labels everything anew, begins."""
+    """Give where the first run begins."""
     return Standing(
         number,
         {"episodes": -1, "signals": -1},
@@ -59,6 +59,13 @@ def beginning(kinds: Sequence[Kind], number: int = 0) -> Standing:
         {},
         True,
     )
+
+
+def anew(warehouse: Warehouse, kinds: Sequence[Kind], gap: float, support: int) -> Standing:
+    """Give where a run begins that labels everything anew; step values it takes back by itself."""
+    rows = warehouse.sql("SELECT max(number) AS number FROM labellings").to_pylist()
+    number = -1 if rows[0]["number"] is None else rows[0]["number"]
+    return beginning(kinds, number + 1)._replace(points=points_of(warehouse, gap, support))
 
 
 def standing_of(
