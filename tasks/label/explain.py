@@ -65,12 +65,22 @@ def explain(config: FlywheelConfig, what: str) -> dict[str, Any]:
 
 
 def named(warehouse: Warehouse, what: str) -> Mapping[str, Any]:
-    """Find the one episode that goes by a name.
+    """Find the one episode that goes by a name; beginnings of longer ones do not count.
 
     Raises:
         InputError: There is none, or more than one.
     """
-    ids = warehouse.sql("episodes_named", what=what)["episode_id"].unique()
+    called = pa.table({"episode_id": warehouse.sql("episodes_named", what=what)["episode_id"]})
+    ids = warehouse.sql(
+        "SELECT DISTINCT episode_id FROM episodes"
+        " WHERE episode_id IN (SELECT episode_id FROM called)",
+        relations={"called": called},
+    )["episode_id"]
+    if called.num_rows and not len(ids):
+        raise InputError(
+            f"{what!r} is the beginning of an episode that goes on from it.",
+            "Give the session's id: the whole episode goes by it.",
+        )
     if len(ids) != 1:
         raise InputError(
             f"{len(ids)} episodes go by {what!r}.",
