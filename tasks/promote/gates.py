@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from schemas.config import PromoteConfig
 from schemas.release import Attempt, Gate
@@ -15,6 +15,9 @@ from tasks.evaluate.metrics import (
     scenario_pass_at_k,
     tool_error_rate,
 )
+
+GRAVE = ("every_call_fails", "feedback_dominated", "sources_disagree")
+"""Tripwires after which nobody can say what was learned from (docs/labels.md)."""
 
 
 def judge(
@@ -46,6 +49,20 @@ def judge(
         _format_gate(challenger, champion, rules),
         _cost_gate(challenger, champion, rules),
     ]
+
+
+def reward_gate(tripwires: Sequence[Mapping[str, Any]]) -> Gate:
+    """Ask that the rewards the night learned from do not look hacked.
+
+    Args:
+        tripwires: What the label stage reported; most are for a person to look at, some are grave.
+    """
+    grave = [wire for wire in tripwires if wire["kind"] in GRAVE]
+    said = "; ".join(f"{wire['kind']}: {wire['detail']}" for wire in grave)
+    return Gate(
+        name="rewards", passed=not grave, measured=len(grave), threshold=0,
+        reason=f"the rewards look hacked: {said}" if grave else "no grave tripwire was touched",
+    )  # fmt: skip
 
 
 def decide(gates: Sequence[Gate]) -> tuple[Literal["promoted", "kept"], str]:

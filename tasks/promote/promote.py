@@ -20,8 +20,8 @@ from schemas.errors import InvariantError, MissingStateError
 from schemas.release import Attempt, Decision, Gate
 from schemas.tables import arrow_rows
 from tasks.evaluate.attempts import CHAMPION, LOGGED, digest, model_digest, read_attempts
-from tasks.ledger import read_object, run_folder, write_whole
-from tasks.promote.gates import decide, judge
+from tasks.ledger import Ledger, read_object, run_folder, write_whole
+from tasks.promote.gates import decide, judge, reward_gate
 from tasks.promote.lineage import datasets_of, lineage_of
 from warehouse.tables import Warehouse
 
@@ -58,6 +58,8 @@ def promote(
     gates = judge(
         challenger, champion, config.promote, k=config.evaluate.samples, seed=config.seed
     )  # fmt: skip
+    labelled = Ledger(config, night).get("label") or {"result": {}}
+    gates.append(reward_gate(labelled["result"].get("tripwires", [])))
     decision, reason = decide(gates)
     key = _key(night, evaluation)
     record = run_folder(config, night) / f"decision-{key}.json"

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.config import PromoteConfig
 from schemas.release import Attempt
-from tasks.promote.gates import decide, judge
+from tasks.promote.gates import decide, judge, reward_gate
 
 NIGHTS = 200
 SCENARIOS = 120
@@ -131,3 +131,14 @@ def test_losing_reach_over_several_attempts_is_a_lost_skill(rules: PromoteConfig
     found = gate(judge(new, old, rules, k=2, seed=0), "pass_at_k")
     assert not found.passed
     assert found.reason.endswith("a lost skill")
+
+
+def test_grave_tripwires_of_the_labels_keep_the_champion_and_others_are_only_told() -> None:
+    wire = {"kind": "success_without_tools", "count": 3, "detail": "3 of 9 successes"}
+    grave = {"kind": "every_call_fails", "count": 9, "detail": "9 verified successes"}
+    assert reward_gate([]).passed
+    assert reward_gate([wire]).passed
+    failed = reward_gate([wire, grave])
+    assert (failed.passed, failed.measured) == (False, 1)
+    assert decide([failed])[0] == "kept"
+    assert "every_call_fails: 9 verified successes" in decide([failed])[1]
