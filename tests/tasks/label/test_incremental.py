@@ -1,15 +1,26 @@
 """Labels night by night: whatever came in whichever order, the newest row says what tables hold."""
 
+import json
 from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from schemas.config import FlywheelConfig
+from schemas.errors import MissingStateError
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label, label_version_of
 from tasks.label.signals import kinds_of
 from tasks.label.standing import counted_anew, standing_of
 from tasks.upkeep.compact import compact
+from tasks.upkeep.forget import forget
 from warehouse.tables import Warehouse
 
 NIGHT = "2026-01-02"
@@ -56,10 +67,10 @@ def kinds(config):
 
 def agrees(config):
     """See that what is added up night by night is what all labels say."""
-    settings, warehouse = config.label, Warehouse(config.home)
-    known = kinds_of(settings)
-    gap, support = settings.decision_gap, settings.decision_support
-    kept = standing_of(warehouse, known, gap, support, label_version_of(settings))
+    rules, warehouse = config.label, Warehouse(config.home)
+    known = kinds_of(rules)
+    gap, support = rules.decision_gap, rules.decision_support
+    kept = standing_of(warehouse, known, gap, support, label_version_of(rules))
     assert kept.whole
     anew = counted_anew(warehouse, known, kept.last, gap, support)
     for one, other in zip(kept.counts, anew.counts, strict=True):
@@ -134,7 +145,7 @@ def test_a_session_read_in_three_parts_between_two_nights_counts_once(
     assert list(kinds()) == ["really"]
 
 
-def test_a_signal_on_the_beginning_and_its_continuation_on_one_night(
+def test_a_signal_that_comes_with_a_continuation_is_about_the_whole(
     config, read, night, kinds, write
 ):
     read(write("0.jsonl", turn(0)))
@@ -153,8 +164,6 @@ def test_counting_anew_does_not_take_back_superseded_labels_twice(
     labels = Warehouse(config.home).read("labels")
     read(write("1.jsonl", turn(1)))
     # Labels changed by somebody else: everything is counted anew, with the whole in place.
-    from deltalake import DeltaTable
-
     DeltaTable(Warehouse(config.home).location("labels")).alter.set_table_properties(
         {"delta.checkpointInterval": "7"}
     )
@@ -177,7 +186,9 @@ def test_all_labelled_anew_counts_decision_points_under_a_new_gap(
     assert account["decision_points"] == 0
 
 
-def test_branches_of_a_beginning_read_on_two_nights(config, read, night, kinds, write):
+def test_branches_of_one_beginning_read_on_two_nights_count_one_each(
+    config, read, night, kinds, write
+):
     read(write("0.jsonl", turn(0)))
     night()
     said = TALK[:2]
@@ -206,6 +217,106 @@ def test_a_signal_told_after_a_kill_finds_what_the_killed_run_labelled(
     read(write("f.jsonl", event("a")))
     night()
     assert kinds() == {"a": ["thumbs_up"]}
+
+
+OPERATIONS = ("chats", "turn", "signals", "label", "all", "compact", "forget")
+
+
+@settings(max_examples=2, derandomize=True, deadline=None)
+@given(st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=7), st.randoms())
+def test_after_any_operations_the_newest_row_says_what_the_tables_hold(operations, rng):
+    with TemporaryDirectory() as folder:
+        home = Home(Path(folder), rng)
+        for operation in ("chats", "signals", *operations, "label"):
+            getattr(home, operation)()
+        known = home.evidence()
+        assert home.label()["labelled"] == 0
+        home.all()
+        if not home.forgot:  # evidence of somebody forgotten stays until all are labelled
+            assert home.evidence() == known
+
+
+class Home:
+    """A home in which things happen, one after the other, a day apart."""
+
+    def __init__(self, folder, rng):
+        self.folder, self.rng = folder, rng
+        self.config = FlywheelConfig(home=folder / "home")
+        self.day, self.turns, self.forgot = 2, 0, False
+        self.names = ["call-0", "later"]
+
+    @property
+    def night(self):
+        return f"2026-01-{self.day:02}"
+
+    def clock(self):
+        return datetime(2026, 1, 2, 3, tzinfo=UTC)
+
+    def read(self, *records):
+        self.day += 1
+        path = self.folder / f"{self.day}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        ingest(self.config, [str(path)], night=self.night, clock=self.clock)
+
+    def chats(self):
+        pick = self.rng.choice
+        records = []
+        for place in range(3):
+            name = "later" if self.day == 5 and place == 0 else f"r{self.day}.{place}"
+            self.names.append(name)
+            call = {
+                "id": "c",
+                "function": {"name": "run_sql", "arguments": pick(['{"q": 1}', "{}"])},
+            }
+            talk = [
+                ask(pick(["how many rows?", "which?"])),
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c", "content": pick(["1", "Error: no x"])},
+                say(name),
+            ]
+            keys = {"session_id": pick(["z", name]), "user_id": pick(["u", "v"])}
+            keys |= pick([{}, {"reward": pick([0.0, 1.0])}])
+            at = START + 86_400 * (self.day - 2) + place
+            records.append({"id": name, "messages": talk, "timestamp": at, **keys})
+        self.read(*records)
+
+    def turn(self):
+        if self.turns < 3:
+            self.read(turn(self.turns))
+            self.turns += 1
+
+    def signals(self):
+        pick = self.rng.choice
+        second = 86_400 * (self.day - 2) + 500
+        said = [("thumbs", 1), ("thumbs", 0), ("outcome", 1), ("outcome", 0), ("export", 1)]
+        events = [
+            event(pick(self.names), *pick(said), second=second + n, user_id=pick(["v", "w"]))
+            for n in range(3)
+        ]
+        self.read(*events, event(None, *pick(said), second=second, session_id=pick(["z", "s"])))
+
+    def label(self, **keys):
+        account = label(self.config, night=self.night, clock=self.clock, **keys)
+        agrees(self.config)
+        return account
+
+    def all(self):
+        return self.label(everything=True)
+
+    def compact(self):
+        compact(self.config)
+
+    def forget(self):
+        with suppress(MissingStateError):
+            forget(self.config, "w", clock=self.clock)
+            self.forgot = True
+
+    def evidence(self):
+        rows = Warehouse(self.config.home).sql(
+            "SELECT episode_id, list_sort(list_transform(evidence, lambda e: e.kind || e.source))"
+            " AS said FROM latest_labels ORDER BY 1"
+        )
+        return rows.to_pylist()
 
 
 @pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", 0])
