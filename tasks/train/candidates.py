@@ -6,14 +6,16 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from models.chat import TEMPLATE, to_chat
+from models.cutting import Fitted, fit, fit_pairs
 from models.grpo import train_grpo
-from models.masks import Masked, tokenise
+from models.mask_audit import dpo_under_mask, sft_under_mask
+from models.masks import Conversation, Masked
 from models.policy import LoadedPolicy, add_adapter, load_policy
 from models.preference import MaskedPair, masked_pair, train_dpo
 from models.sft import train_sft
@@ -64,28 +66,33 @@ def sft(bench: Bench) -> Trained:
     recipe = bench.config.train.sft
     policy = _start(bench) if bench.start else _base(bench)
     fresh = bench.start is None
-    rows = _passes(
-        bench, policy, [t.messages for t in bench.successes],
+    fitted = _passes(
+        bench, policy, [_Told(t.messages, t.tools, t.train_on) for t in bench.successes],
         epochs=recipe.epochs if fresh else 1.0, retold_share=recipe.retold_share,
     )  # fmt: skip
     history = train_sft(
-        policy, rows, folder=bench.folder,
+        policy, _rows(fitted), folder=bench.folder,
         learning_rate=recipe.learning_rate if fresh else recipe.refresh_learning_rate,
         epochs=1.0, batch_size=recipe.batch_size, optimizer=recipe.optimizer, seed=bench.seed,
         progress=_told(bench, "sft"),
     )  # fmt: skip
-    fed = {"episodes": len(bench.successes), "tokens": sum(len(r.input_ids) for r in rows)}
-    return Trained(policy, [{"name": "sft", **fed}], history)
+    fed = {"name": "sft", "episodes": len(bench.successes), **_account(fitted, policy)}
+    return Trained(policy, [fed], history)
 
 
 def dpo(bench: Bench) -> Trained:
     """Prefer what worked: pairs from the logs, and from the policy's own play."""
     recipe = bench.config.train.dpo
     policy = _start(bench)
-    usable = [p for p in bench.pairs if p.kind in recipe.kinds]
-    logged = [pair for p in usable if (pair := _tokenised_pair(p, policy)) is not None]
+    context = bench.config.train.policy.context
+    usable = [_sides(p) for p in bench.pairs if p.kind in recipe.kinds]
+    fitted = fit_pairs(usable, policy.tokenizer, context)
+    logged = [
+        pair for (_, won), (_, lost) in fitted.kept if (pair := masked_pair(won, lost)) is not None
+    ]
     explored = _explore(bench, policy, recipe.scenarios, recipe.generations, 31)
-    played = _pairs_of_play([rollout for _, rollout in explored])
+    found = _pairs_of_play([rollout for _, rollout in explored])
+    played = [pair for pair in found if _length(pair) <= context]
     pairs = [*played, *logged][: recipe.max_pairs]
     if not pairs:
         raise TrainingError(
@@ -95,8 +102,13 @@ def dpo(bench: Bench) -> Trained:
         policy, pairs, config=recipe, folder=bench.folder, seed=bench.seed,
         progress=_told(bench, "dpo"),
     )  # fmt: skip
-    stage = {"name": "dpo", "logged_pairs": len(logged), "played_pairs": len(played)}
-    return Trained(policy, [{**stage, "used": len(pairs)}], history)
+    stage = {
+        "name": "dpo", "logged_pairs": len(logged), "played_pairs": len(played),
+        "used": len(pairs), "cut": fitted.cut,
+        "left_out": fitted.left_out + len(found) - len(played),
+        **_audited(dpo_under_mask(fitted.kept, policy.tokenizer)),
+    }  # fmt: skip
+    return Trained(policy, [stage], history)
 
 
 def grpo(bench: Bench) -> Trained:
@@ -132,14 +144,20 @@ def rejection(bench: Bench) -> Trained:
             raise TrainingError(
                 "No played episode succeeded.", "Start from a better policy, or add SFT data."
             )
-        rows = _passes(bench, policy, kept, epochs=recipe.epochs, retold_share=recipe.retold_share)
+        tools = bench.successes[0].tools if bench.successes else None
+        fitted = _passes(
+            bench, policy, [_Told(messages, tools) for messages in kept], epochs=recipe.epochs,
+            retold_share=recipe.retold_share,
+        )  # fmt: skip
         history += train_sft(
-            policy, rows, folder=bench.folder, learning_rate=recipe.learning_rate, epochs=1.0,
+            policy, _rows(fitted), folder=bench.folder,
+            learning_rate=recipe.learning_rate, epochs=1.0,
             batch_size=bench.config.train.sft.batch_size,
             optimizer=bench.config.train.sft.optimizer, seed=bench.seed + number,
             progress=_told(bench, "rejection"),
         )  # fmt: skip
-        stages.append({"name": "rejection", "played": len(played), "kept": len(kept)})
+        fed = {"played": len(played), "kept": len(kept), **_account(fitted, policy)}
+        stages.append({"name": "rejection", **fed})
     return Trained(policy, stages, history)
 
 
@@ -177,29 +195,65 @@ def _base(bench: Bench) -> LoadedPolicy:
     return LoadedPolicy(model, tokenizer, "")
 
 
+class _Told(NamedTuple):
+    """An episode to imitate."""
+
+    messages: list[Message]
+    tools: str | None = None
+    train_on: Sequence[bool] = ()
+
+
 def _passes(
-    bench: Bench, policy: LoadedPolicy, episodes: Sequence[list[Message]], *, epochs: float,
+    bench: Bench, policy: LoadedPolicy, episodes: Sequence[_Told], *, epochs: float,
     retold_share: float,
-) -> list[Masked]:  # fmt: skip
+) -> Fitted:  # fmt: skip
     """Tokenise episodes once a pass, a share of them retold with other values each time."""
     rng = np.random.default_rng([bench.seed, 21])
-    words = vocabulary(episodes)
-    told: list[list[Message]] = []
+    words = vocabulary([episode.messages for episode in episodes])
+    told: list[Conversation] = []
     for part in range(int(np.ceil(epochs))):
         count = round(min(1.0, epochs - part) * len(episodes))
         for index in rng.permutation(len(episodes))[:count]:
-            messages = episodes[int(index)]
-            told.append(retell(messages, rng, words) if rng.random() < retold_share else messages)
-    tools = bench.successes[0].tools if bench.successes else None
-    rows = tokenise([to_chat(m) for m in told], policy.tokenizer, tools)
-    context = bench.config.train.policy.context
-    return [row for row in rows if len(row.input_ids) <= context]
+            messages, tools, train_on = episodes[int(index)]
+            if rng.random() < retold_share:
+                messages = retell(messages, rng, words)
+            told.append(Conversation(to_chat(messages), tools, train_on))
+    fitted = fit(told, policy.tokenizer, bench.config.train.policy.context)
+    if not fitted.kept:
+        raise TrainingError(
+            "No episode is left to imitate: none fits the policy's context.",
+            "Raise train.policy.context.",
+        )
+    return fitted
 
 
-def _tokenised_pair(pair: Pair, policy: LoadedPolicy) -> MaskedPair | None:
-    chats = [to_chat([*pair.prompt, *side]) for side in (pair.chosen, pair.rejected)]
-    chosen, rejected = tokenise(chats, policy.tokenizer, pair.tools)
-    return masked_pair(chosen, rejected)
+def _rows(fitted: Fitted) -> list[Masked]:
+    return [row for _, row in fitted.kept]
+
+
+def _account(fitted: Fitted, policy: LoadedPolicy) -> dict[str, int]:
+    """Count what imitation is fed: each pass over an episode by itself."""
+    return {
+        "tokens": fitted.tokens, "cut": fitted.cut, "left_out": fitted.left_out,
+        **_audited(sft_under_mask(fitted.kept, policy.tokenizer)),
+    }  # fmt: skip
+
+
+def _audited(counts: dict[str, int]) -> dict[str, int]:
+    """Name the tokens that the loss covers by who said them, in a sample of the rows."""
+    return {f"{who}_tokens_under_mask": count for who, count in counts.items()}
+
+
+def _sides(pair: Pair) -> tuple[Conversation, Conversation]:
+    chosen, rejected = (
+        Conversation(to_chat([*pair.prompt, *side]), pair.tools)
+        for side in (pair.chosen, pair.rejected)
+    )
+    return chosen, rejected
+
+
+def _length(pair: MaskedPair) -> int:
+    return len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))
 
 
 def _explore(

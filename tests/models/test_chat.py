@@ -46,6 +46,31 @@ def test_a_conversation_renders_to_the_text_worked_out_by_hand() -> None:
     ]
 
 
+def test_what_was_thought_is_kept_where_it_was_logged() -> None:
+    thought = Message(role="assistant", content="3.", reasoning="I count.")
+    silent = Message(role="assistant", content="3.")
+    assert to_chat([thought, silent]) == [
+        {"role": "assistant", "content": "3.", "reasoning_content": "I count."},
+        {"role": "assistant", "content": "3."},
+    ]
+    assert render([to_chat([thought, silent])], TEMPLATE) == [
+        "<|assistant|><think>I count.</think>3.<|end|><|assistant|>3.<|end|>"
+    ]
+
+
+def test_arguments_are_what_was_logged_without_keys_that_others_have() -> None:
+    calls = [
+        ToolCall(name="count", arguments='{"b": null, "a": {"x": [1.5, "é"]}}'),
+        ToolCall(name="count", arguments='{"c": 1}'),
+    ]
+    (text,) = render([to_chat([Message(role="assistant", tool_calls=calls)])], TEMPLATE)
+    assert text == (
+        '<|assistant|><tool_call>{"name": "count", "arguments": '
+        '{"b": null, "a": {"x": [1.5, "é"]}}}</tool_call>'
+        '<tool_call>{"name": "count", "arguments": {"c": 1}}</tool_call><|end|>'
+    )
+
+
 @pytest.mark.parametrize("arguments", ["[1]", "42", "{not json"])
 def test_arguments_that_are_no_object_cannot_be_rendered(arguments: str) -> None:
     call = ToolCall(name="count", arguments=arguments)
@@ -72,6 +97,21 @@ def test_a_call_is_read_with_its_arguments_and_the_text_before_it() -> None:
     assert turn.content == "Let me see."
     assert [(c.name, json.loads(c.arguments)) for c in turn.calls] == [("count", {"n": 2})]
     assert not turn.malformed
+
+
+def test_a_thought_is_told_from_what_is_said() -> None:
+    turn = parse_turn(
+        '<think>Look\nfirst.</think>So:<tool_call>{"name": "f", "arguments": {}}</tool_call>'
+    )
+    assert (turn.reasoning, turn.content, [c.name for c in turn.calls]) == (
+        "Look\nfirst.", "So:", ["f"],
+    )  # fmt: skip
+    assert not turn.malformed
+    # A call in a thought was not made; a thought without an end is what was said.
+    inner = parse_turn("<think><tool_call>42</tool_call></think>No.")
+    assert (inner.content, inner.calls, inner.malformed) == ("No.", [], False)
+    assert parse_turn("<think>on and on").content == "<think>on and on"
+    assert parse_turn("<think>x</think><tool_call>42</tool_call>").malformed
 
 
 def test_parallel_calls_keep_their_order() -> None:
@@ -113,3 +153,14 @@ def test_trls_own_parser_reads_the_same_calls(tokenizer: Any) -> None:
     assert [c["function"] for c in told["tool_calls"]] == [
         {"name": c.name, "arguments": json.loads(c.arguments)} for c in ours.calls
     ]
+
+
+def test_trls_own_parser_reads_the_same_thought(tokenizer: Any) -> None:
+    asked = [{"role": "user", "content": "how many tea?"}]
+    before = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+    text = "<think>It is 3 there.</think>It is 3.<|end|>"
+    told = parse_response(
+        tokenizer, tokenizer.encode(text, add_special_tokens=False), prefix=before
+    )
+    ours = parse_turn(text.removesuffix("<|end|>"))
+    assert (told["reasoning_content"], told["content"]) == (ours.reasoning, ours.content)

@@ -48,11 +48,11 @@ def bench(tmp_path: Path, *, start: str | None = None, **train: Any) -> Any:
 
 
 def passes(made: Any, epochs: float) -> list[Any]:
-    from tasks.train.candidates import _base, _passes
+    from tasks.train.candidates import _base, _passes, _rows, _Told
 
-    told = [t.messages for t in made.successes]
+    told = [_Told(t.messages, t.tools, t.train_on) for t in made.successes]
     share = made.config.train.sft.retold_share
-    return _passes(made, _base(made), told, epochs=epochs, retold_share=share)
+    return _rows(_passes(made, _base(made), told, epochs=epochs, retold_share=share))
 
 
 def question(name: str) -> Scenario:
@@ -136,7 +136,9 @@ def test_episodes_longer_than_the_context_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
-    from tasks.train.candidates import _base, _tokenised_pair
+    from models.cutting import fit_pairs
+    from models.preference import masked_pair
+    from tasks.train.candidates import _base, _sides
 
     made = bench(tmp_path)
     policy = _base(made)
@@ -146,7 +148,8 @@ def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
         rejected=[Message(role="assistant", content="It is 42.")], chosen_episode="1",
         rejected_episode="2", margin=1.0, confidence=1.0,
     )  # fmt: skip
-    found = _tokenised_pair(pair, policy)
+    (((_, chosen), (_, rejected)),) = fit_pairs([_sides(pair)], policy.tokenizer, 256).kept
+    found = masked_pair(chosen, rejected)
     assert found is not None
     assert policy.tokenizer.decode(found.prompt_ids).endswith("<|assistant|>It is 4")
     assert policy.tokenizer.decode(found.chosen_ids) == "1.<|end|>"
