@@ -17,7 +17,7 @@ ANSWERING = int(ANSWER.view(np.int64))
 """The action of a last step that calls nothing, as step values keep it."""
 PRIME = 4294967291
 """The largest prime of 32 bits: draws are numbers below it."""
-MARGINS = (2, 8, 32, 128)
+MARGINS = (2, 16)
 """How many times what is wanted is drawn, for the case that much of it no longer fits."""
 
 Dropped = dict[str, int]
