@@ -1,33 +1,43 @@
 -- Question: what does a trainer read of the pairs that were chosen?
--- Grain: one pair of the relation `chosen`, in its order.
--- Columns: those of `pairs`. Of a retry, each side is one message; of an episode pair, all that
---   follows the prompt. Messages are what the agent saw and said; positions count in those.
-WITH bodies AS (
-    SELECT DISTINCT ON (episode_id) episode_id, scenario_id, agent_view(messages) AS messages, tools
-    FROM episodes
-    WHERE episode_id IN (SELECT chosen_episode FROM chosen)
-        OR episode_id IN (SELECT rejected_episode FROM chosen)
+-- Grain: one pair of the relation `chosen`, by rank. Columns: those of `pairs`, in their order.
+-- Messages are what the agent saw and said; positions are 1-based and count in those. The prompt is
+--   the chosen episode up to `prompt_end`; `said`, where it is not null, is an answer in place of
+--   the message at `chosen_start`. $night: the night all episodes were ingested under.
+-- Read twice and never kept: one file after the other passes by.
+WITH own AS NOT MATERIALIZED (
+    SELECT episode_id, scenario_id, tools, messages FROM episodes WHERE night = $night
 ),
-placed AS (
-    SELECT
-        *,
-        list_position(list_transform(messages, lambda m: m.role), 'assistant') AS first_step
-    FROM bodies
+-- Cut before they wait for the other side: whole episodes twice would be the most of the memory.
+worse AS (
+    SELECT p.rank, agent_view(e.messages)[p.rejected_start : p.rejected_end] AS rejected
+    FROM own AS e INNER JOIN chosen AS p ON e.episode_id = p.rejected_episode
+),
+better AS (
+    SELECT p.*, e.scenario_id, e.tools, agent_view(e.messages) AS messages
+    FROM own AS e INNER JOIN chosen AS p ON e.episode_id = p.chosen_episode
 )
 SELECT
     p.build,
     p.pair_id,
     p.kind,
-    a.scenario_id,
-    a.messages[: coalesce(p.failed, a.first_step) - 1] AS prompt,
-    if(p.working IS NULL, a.messages[a.first_step :], a.messages[p.working : p.working]) AS chosen,
-    if(p.failed IS NULL, b.messages[b.first_step :], b.messages[p.failed : p.failed]) AS rejected,
-    a.tools,
+    p.scenario_id,
+    p.messages[: p.prompt_end] AS prompt,
+    if(
+        p.said IS NULL,
+        p.messages[p.chosen_start : p.chosen_end],
+        [struct_update(
+            p.messages[p.chosen_start], content := p.said, reasoning := NULL::VARCHAR
+        )]
+    ) AS chosen,
+    r.rejected,
+    p.tools,
     p.chosen_episode,
     p.rejected_episode,
     p.margin,
-    p.confidence
-FROM chosen AS p
-INNER JOIN placed AS a ON a.episode_id = p.chosen_episode
-INNER JOIN placed AS b ON b.episode_id = p.rejected_episode
+    p.confidence,
+    p.state,
+    p.support,
+    p."group",
+    p.rank
+FROM better AS p INNER JOIN worse AS r ON p.rank = r.rank
 ORDER BY p.rank
