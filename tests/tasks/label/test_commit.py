@@ -1,15 +1,19 @@
 """A run that is killed between its commits, and two runs at once, leave what one run would."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from itertools import count
 
 import numpy as np
 import pytest
 
+from schemas.config import FlywheelConfig
 from schemas.errors import FlywheelError
 from tasks.ingest.ingest import ingest
 from tasks.label.commit import learnt
@@ -41,34 +45,72 @@ label(config, night="2026-01-03", clock=lambda: datetime(2026, 1, 2, 3, tzinfo=U
 """
 
 
+def event(name, kind, value=1):
+    return {"episode_id": name, "kind": kind, "value": value, "timestamp": 1767323045}
+
+
+def chat(name, question, query="select 1", **keys):
+    """Make a chat of one call, that agrees in it with others of the same question, or does not."""
+    call = {"id": "c", "function": {"name": "run_sql", "arguments": json.dumps({"query": query})}}
+    messages = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "1"},
+        {"role": "assistant", "content": "one"},
+    ]
+    return {"id": name, "messages": messages, **keys}
+
+
+NIGHTS = {
+    NIGHT: [
+        *(chat(f"r{n}", f"q{n % 2}", reward=n % 2) for n in range(4)),
+        event("s2", "thumbs"),
+    ],
+    "2026-01-03": [
+        chat("s0", "q0", reward=1.0),
+        chat("s1", "q0", "select 2", reward=0.0),
+        chat("s2", "q1"),
+        event("r0", "outcome"),
+        event("r1", "complaint"),
+    ],
+}
+
+
+def now():
+    return datetime(2026, 1, 2, 3, tzinfo=UTC)
+
+
+def finish(config):
+    return label(config, night="2026-01-03", clock=now)
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """A home with one labelled night and a second one read: what is new, and told late."""
+    folder = tmp_path_factory.mktemp("read")
+    config = FlywheelConfig(home=folder / "home")
+    for night, records in NIGHTS.items():
+        path = folder / f"{night}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        if night != NIGHT:
+            label(config, night=NIGHT, clock=now)
+        ingest(config, [str(path)], night=night, clock=now)
+    return config
+
+
+@pytest.fixture(scope="module")
+def undisturbed(read, tmp_path_factory):
+    """What labels and step values are where nothing happens to the second run."""
+    config = read.model_copy(update={"home": tmp_path_factory.mktemp("undisturbed") / "home"})
+    shutil.copytree(read.home, config.home)
+    finish(config)
+    return content(config)
+
+
 @pytest.fixture
-def homes(config, clock, chat, write, tmp_path):
-    """Two homes with one labelled night and a second one read: what is new, told late, gone on."""
-
-    def event(name, kind, value=1):
-        return {"episode_id": name, "kind": kind, "value": value, "timestamp": 1767323045}
-
-    def filled(home):
-        one = config.model_copy(update={"home": home})
-        first = [chat(f"r{n}", question=f"q{n % 2}", reward=n % 2) for n in range(4)]
-        good, bad = (("select 1", "1"),), (("select 2", "2"),)
-        second = [
-            chat("s0", question="q0", calls=good, reward=1.0),
-            chat("s1", question="q0", calls=bad, reward=0.0),
-            chat("s2", question="q1"),
-        ]
-        ingest(one, [write("a.jsonl", *first, event("s2", "thumbs"))], night=NIGHT, clock=clock)
-        label(one, night=NIGHT, clock=clock)
-        told = [event("r0", "outcome"), event("r1", "complaint")]
-        ingest(one, [write("b.jsonl", *second, *told)], night="2026-01-03", clock=clock)
-        return one
-
-    return filled(tmp_path / "one"), filled(tmp_path / "other")
-
-
-@pytest.fixture
-def finish(clock):
-    return lambda config: label(config, night="2026-01-03", clock=clock)
+def home(read, config):
+    shutil.copytree(read.home, config.home)
+    return config
 
 
 def content(config):
@@ -102,9 +144,8 @@ class KilledError(BaseException):
 
 @pytest.mark.parametrize("table", ["step_values", "labels", "labellings"])
 def test_a_run_killed_before_one_of_its_commits_is_made_good_by_the_next(
-    homes, finish, monkeypatch, table
+    home, undisturbed, monkeypatch, table
 ):
-    killed, undisturbed = homes
     append = Warehouse.append
 
     def dies(self, name, rows, **keys):
@@ -115,44 +156,36 @@ def test_a_run_killed_before_one_of_its_commits_is_made_good_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Warehouse, "append", dies)
         with pytest.raises(KilledError):
-            finish(killed)
-    finish(killed)
-    finish(undisturbed)
-    assert content(killed) == content(undisturbed)
-    assert finish(killed)["labelled"] == 0
+            finish(home)
+    finish(home)
+    assert content(home) == undisturbed
+    assert finish(home)["labelled"] == 0
 
 
-def test_a_process_killed_outright_between_commits_is_made_good_by_the_next(homes, finish):
-    killed, undisturbed = homes
+def test_a_process_killed_outright_between_commits_is_made_good_by_the_next(home, undisturbed):
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(killed.home), "labellings"],
+        [sys.executable, "-c", KILLED, str(home.home), "labellings"],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert Warehouse(killed.home).read("labels").num_rows == 9
-    assert finish(killed)["labelled"] == 0
-    finish(undisturbed)
-    assert content(killed) == content(undisturbed)
+    assert Warehouse(home.home).read("labels").num_rows == 9
+    assert finish(home)["labelled"] == 0
+    assert content(home) == undisturbed
 
 
-def test_runs_at_once_write_each_label_once(homes, finish):
-    busy, undisturbed = homes
+def test_runs_at_once_write_each_label_once(home, undisturbed):
     done = []
-    runs = [threading.Thread(target=lambda: done.append(finish(busy))) for _ in range(3)]
+    runs = [threading.Thread(target=lambda: done.append(finish(home))) for _ in range(3)]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
-    finish(undisturbed)
-    assert content(busy) == content(undisturbed)
+    assert content(home) == undisturbed
     # r0 and r1 are told of late, and three are new: one run labels them all.
     assert sorted(account["labelled"] for account in done) == [0, 0, 5]
 
 
-def test_a_run_that_another_always_overtakes_gives_up_and_writes_nothing(
-    homes, finish, monkeypatch
-):
-    home, _ = homes
+def test_a_run_that_another_always_overtakes_gives_up_and_writes_nothing(home, monkeypatch):
     before = Warehouse(home.home).versions()
     grows = count(99)
     with monkeypatch.context() as patch:

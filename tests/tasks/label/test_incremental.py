@@ -186,9 +186,7 @@ def test_all_labelled_anew_counts_decision_points_under_a_new_gap(
     assert account["decision_points"] == 0
 
 
-def test_branches_of_one_beginning_read_on_two_nights_count_one_each(
-    config, read, night, kinds, write
-):
+def test_branches_read_on_two_nights_count_one_each(config, read, night, kinds, write):
     read(write("0.jsonl", turn(0)))
     night()
     said = TALK[:2]
@@ -319,7 +317,7 @@ class Home:
         return rows.to_pylist()
 
 
-@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", 0])
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", 0])
 def test_an_absurd_time_stops_nothing(config, read, night, kinds, chat, write, stamp):
     read(write("a.jsonl", chat("a", question="a", answer="a", timestamp=stamp)))
     night()
