@@ -113,7 +113,7 @@ def find(
         gone,
         joined([nothing(), *evidence]),
         pa.array(np.concatenate([revision, again])),
-        praise_of(heard, kinds),
+        praise_of(heard, kinds, pa.concat_arrays([own.source, first.source])),
         heard.lost,
     )
 
@@ -150,10 +150,18 @@ def with_known(warehouse: Warehouse, search: Search, fresh: pa.Table) -> Search:
     return search._replace(older=sorted({*search.fresh, *search.older}))
 
 
-def praise_of(heard: Heard, kinds: tuple[Kind, ...]) -> Praise:
-    """Say who gave the positive feedback that was heard."""
+def praise_of(heard: Heard, kinds: tuple[Kind, ...], new: pa.Array) -> Praise:
+    """Say who gave the positive feedback that was heard.
+
+    Args:
+        heard: What has been heard.
+        kinds: The kinds of evidence.
+        new: Sources of what is new: a file of signals that was written anew is heard again.
+    """
     names = [k.name for k in kinds if k.tier == "feedback" and k.log_odds > 0]
-    among = pc.is_in(heard.found.kind, pa.array(names)).to_numpy(zero_copy_only=False)
+    among = pc.and_(
+        pc.is_in(heard.found.kind, pa.array(names)), pc.is_in(heard.found.source, new)
+    ).to_numpy(zero_copy_only=False)
     return Praise(heard.user[among], heard.session[among])
 
 

@@ -217,6 +217,21 @@ def test_a_signal_told_after_a_kill_finds_what_the_killed_run_labelled(
     assert kinds() == {"a": ["thumbs_up"]}
 
 
+def test_praise_that_was_heard_before_a_compaction_trips_no_wire_after_it(
+    config, read, night, chat, write
+):
+    chats = [chat(f"r{n}", question=f"q{n}") for n in range(30)]
+    read(write("a.jsonl", *chats[:15]))
+    thumbs = [event(f"r{n}", user_id="keen") for n in range(30)]
+    read(write("b.jsonl", *chats[15:], *thumbs))
+    first = night()["tripwires"]
+    assert len(first) == 1
+    compact(config)
+    read(write("c.jsonl", chat("new", question="new")))
+    account = night()
+    assert (account["labelled"], account["tripwires"]) == (1, [])
+
+
 OPERATIONS = ("chats", "turn", "signals", "label", "all", "compact", "forget")
 
 
