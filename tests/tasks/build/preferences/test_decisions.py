@@ -8,7 +8,6 @@ import pytest
 from tasks.build.preferences.decisions import representatives
 
 RIGHT, WRONG = ("select 1", "1"), ("select 2", "2")
-NIGHT = "2026-01-02"
 
 
 @pytest.fixture
@@ -76,37 +75,25 @@ def test_earlier_nights_lend_their_visits(night, branching, of_kind):
     assert {row["chosen_episode"], row["rejected_episode"]} <= own
 
 
-@pytest.mark.parametrize(
-    ("guard", "keys"),
-    [
-        ("decision_support", {"pair_support": 3}),
-        ("decision_gap", {"pair_margin": 5.0}),
-        ("decision_confidence", {"pair_confidence": 0.51}),
-    ],
-)
-def test_each_guard_drops_a_decision_point_and_counts_it(night, branching, of_kind, guard, keys):
-    night.label(branching("x"))
-    rows, guards = of_kind("decision_point", **keys)
-    assert rows == []
-    assert {n: c for n, c in guards.items() if n.startswith("decision")} == {guard: 1}
-
-
-def test_no_decision_point_has_a_side_that_is_held_out(night, branching, of_kind):
+def test_each_guard_drops_a_decision_point_and_counts_it(night, branching, of_kind):
     night.label(branching("x"))
     known = night.verdicts()
-    side = pl.when(pl.col("state") == "failure").then(pl.lit("held_out")).otherwise("side")
-    rows, guards = of_kind("decision_point", verdicts=known.with_columns(side=side))
-    assert rows == []
-    assert guards["decision_held_out"] == 1
-    # Its episodes are no pairs either: 2 successes with 2 failures.
-    assert guards["held_out"] == 4
-
-
-def test_no_decision_point_joins_two_groups(night, branching, of_kind):
-    night.label(branching("x"))
-    group = pl.when(pl.col("state") == "failure").then(7).otherwise(8).cast(pl.Int64)
-    rows, guards = of_kind("decision_point", verdicts=night.verdicts().with_columns(group=group))
-    assert (rows, guards["decision_split"], guards["split"]) == ([], 1, 4)
+    lost = pl.when(pl.col("state") == "failure")
+    changes = {
+        "decision_held_out": {
+            "verdicts": known.with_columns(side=lost.then(pl.lit("held_out")).otherwise("side"))
+        },
+        "decision_support": {"pair_support": 3},
+        "decision_gap": {"pair_margin": 5.0},
+        "decision_confidence": {"pair_confidence": 0.51},
+        "decision_split": {
+            "verdicts": known.with_columns(group=lost.then(7).otherwise(8).cast(pl.Int64))
+        },
+    }
+    for guard, keys in changes.items():
+        rows, guards = of_kind("decision_point", **keys)
+        assert rows == []
+        assert {n: c for n, c in guards.items() if n.startswith("decision")} == {guard: 1}
 
 
 def test_a_problem_gives_no_more_decision_points_than_its_cap(night, chat, write, of_kind):

@@ -1,4 +1,4 @@
-"""Pairs of episodes: which are tried, which guard drops what, and what is left of much asked ones."""
+"""Pairs of episodes: which are tried, which guard drops what, and what a cap leaves."""
 
 import polars as pl
 import pytest
