@@ -60,9 +60,9 @@ def _write(files: Sequence[str], schema: pa.Schema, target: Path) -> None:
     part = target.with_suffix(f".{os.getpid()}.part")
     with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
         for file in files:
-            with parquet.ParquetFile(file) as opened:
+            with parquet.ParquetFile(file, memory_map=True) as opened:
                 present = [name for name in schema.names if name in opened.schema_arrow.names]
-                for batch in opened.iter_batches(BATCH, columns=present):
+                for batch in opened.iter_batches(BATCH, columns=present, use_threads=False):
                     stream.write_batch(_declared(batch, schema))
     part.replace(target)
 

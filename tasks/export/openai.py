@@ -1,8 +1,8 @@
 """OpenAI's fine-tuning files: supervised (with a weight a message) and preference, as JSON lines.
 
-A conversation ends with the agent's last message: what follows teaches nothing, and the service asks
-for it. A preference example takes one assistant message a side, so longer sides are left out. Whatever
-`problems` finds is left out too: a file with one bad line is refused as a whole.
+A conversation ends with the agent's last message, as what follows teaches nothing. A preference
+example takes one assistant message a side, so longer sides are left out. Whatever `problems` finds
+is left out too: a file with one bad line is refused as a whole.
 
 Source: `FineTuneChatRequestInput` and `FineTunePreferenceRequestInput` of the OpenAI API 2.3.0
     (https://github.com/openai/openai-openapi), and
