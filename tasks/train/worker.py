@@ -122,7 +122,9 @@ def _rows(
     if not warehouse.exists(table):
         return []
     found = warehouse.read(table, where={"build": build, **({"use": use} if use else {})})
-    return [msgspec.convert(row, kind) for row in found.to_pylist()]
+    # Rows of a build made before a column came to be have none there: its default holds.
+    told = ({k: v for k, v in row.items() if v is not None} for row in found.to_pylist())
+    return [msgspec.convert(row, kind) for row in told]
 
 
 def _tell(stage: str, done: int, total: int) -> None:
