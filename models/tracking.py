@@ -125,6 +125,12 @@ class NightRun:
         """Add figures to the night's run."""
         log_metrics(self._client, self.run_id, metrics)
 
+    def attach(self, files: Sequence[Path], folder: str) -> None:
+        """Keep files that are there, under a folder of the run's artifacts; others are left out."""
+        for file in files:
+            if file.is_file():
+                self._client.log_artifact(self.run_id, str(file), artifact_path=folder)
+
     def finish(self, status: str = "FINISHED") -> None:
         """End the night's run as `FINISHED` or `FAILED`."""
         self._client.set_terminated(self.run_id, status)
