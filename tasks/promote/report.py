@@ -12,6 +12,7 @@ from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
 from tasks.ledger import Ledger, nights, read_object
 from tasks.promote.night import Night, interval_text, percent, summary_of_night
+from tasks.promote.pairs_page import write_pairs_page
 from tasks.promote.trend import Point, draw_trend
 
 SPLITS = {"frozen_params": "unseen parameters", "frozen_compositions": "unseen compositions"}
@@ -19,7 +20,7 @@ SPLITS = {"frozen_params": "unseen parameters", "frozen_compositions": "unseen c
 
 
 def write_report(config: FlywheelConfig, night: str) -> Path:
-    """Write `report.html` and `report.json` into the night's run folder.
+    """Write `report.html` and `report.json` into the night's run folder, and the page of its pairs.
 
     Args:
         config: Where the home is.
@@ -35,6 +36,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     tonight = summary_of_night(ledger)
     history = _decided(config, night)
     lineage = read_object(ledger.folder / "lineage.json") or {}
+    links = _links(config, night, tonight.build.get("digest"))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["j2"]),
         trim_blocks=True, lstrip_blocks=True,
@@ -42,7 +44,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     environment.filters |= {"percent": percent, "interval": interval_text}
     page = environment.get_template("report.html.j2").render(
         night=tonight, history=history, lineage=lineage, splits=SPLITS,
-        model_name=config.promote.model_name, home=str(config.home),
+        model_name=config.promote.model_name, home=str(config.home), links=links,
         charts={split: draw_trend(_points(history, split), title)
                 for split, title in SPLITS.items()},
     )  # fmt: skip
@@ -51,6 +53,16 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     facts = {**tonight._asdict(), "lineage": lineage, "nights": [n.night for n in history]}
     (ledger.folder / "report.json").write_text(json.dumps(facts, indent=1))
     return target
+
+
+def _links(config: FlywheelConfig, night: str, build: str | None) -> dict[str, str]:
+    """Give the addresses of `pairs` and `card` beside the report, of those that are there."""
+    links = {}
+    if build and write_pairs_page(config, night, build):
+        links["pairs"] = "pairs.html"
+    if build and (config.home / "builds" / build / "card.md").is_file():
+        links["card"] = f"../../builds/{build}/card.md"
+    return links
 
 
 def _decided(config: FlywheelConfig, last: str) -> list[Night]:
