@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.config import BuildConfig
@@ -108,6 +108,8 @@ nights = st.dictionaries(
 )
 
 
+# The first example pays for polars' threads.
+@settings(deadline=None)
 @given(nights, st.floats(0, 1), st.integers(2, 4), st.randoms())
 def test_whatever_the_night_caps_hold_and_the_order_of_rows_changes_nothing(
     outcomes, share, least, chance

@@ -1,7 +1,7 @@
 """Which episodes and steps become rows to imitate, and in which order."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.config import BuildConfig
@@ -234,6 +234,8 @@ episodes = st.lists(
 KNOWN = values(*((state, action, 3, 0.1 * action) for state in range(4) for action in (1, 2)))
 
 
+# The first example pays for polars' threads.
+@settings(deadline=None)
 @given(episodes, st.integers(1, 3), st.randoms())
 def test_whatever_the_night_caps_hold_and_the_order_of_rows_changes_nothing(rows, cap, chance):
     config = BuildConfig(sft_cap_per_scenario=cap)
