@@ -127,6 +127,10 @@ def test_every_night_each_older_success_comes_up_as_often_as_any_other(home):
     # Two nights share 16 x 16 / 59 = 4.3 of their 16 by chance.
     shared = [len(a & b) for a, b in combinations(drawn, 2)]
     assert 3.5 < sum(shared) / len(shared) < 5.2
+    # Nor does a night only begin elsewhere in one and the same order.
+    one, other = (ids(draw(home, 1000, night)) for night in nights[:2])
+    begin = other.index(one[0])
+    assert other[begin:] + other[:begin] != one
 
 
 def test_what_is_retired_or_held_out_by_now_is_not_replayed_however_few_are_left(home):
