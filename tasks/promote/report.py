@@ -36,7 +36,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     tonight = summary_of_night(ledger)
     history = _decided(config, night)
     lineage = read_object(ledger.folder / "lineage.json") or {}
-    links = _links(config, night, tonight.build.get("digest"))
+    links = links_of(config, night, tonight.build.get("digest"))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["j2"]),
         trim_blocks=True, lstrip_blocks=True,
@@ -55,7 +55,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     return target
 
 
-def _links(config: FlywheelConfig, night: str, build: str | None) -> dict[str, str]:
+def links_of(config: FlywheelConfig, night: str, build: str | None) -> dict[str, str]:
     """Give the addresses of `pairs` and `card` beside the report, of those that are there."""
     links = {}
     if build and write_pairs_page(config, night, build):
