@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from models.chat import TEMPLATE, to_chat
-from models.cutting import Fitted, fit, fit_pairs
+from models.cutting import Fitted, FittedPairs, fit, fit_pairs
 from models.grpo import train_grpo
 from models.mask_audit import dpo_under_mask, sft_under_mask
 from models.masks import Conversation, Masked
@@ -85,11 +85,7 @@ def dpo(bench: Bench) -> Trained:
     recipe = bench.config.train.dpo
     policy = _start(bench)
     context = bench.config.train.policy.context
-    usable = [_sides(p) for p in bench.pairs if p.kind in recipe.kinds]
-    fitted = fit_pairs(usable, policy.tokenizer, context)
-    logged = [
-        pair for (_, won), (_, lost) in fitted.kept if (pair := masked_pair(won, lost)) is not None
-    ]
+    fitted, logged = _logged_pairs(bench, policy)
     explored = _explore(bench, policy, recipe.scenarios, recipe.generations, 31)
     found = _pairs_of_play([rollout for _, rollout in explored])
     played = [pair for pair in found if _length(pair) <= context]
@@ -242,6 +238,25 @@ def _account(fitted: Fitted, policy: LoadedPolicy) -> dict[str, int]:
 def _audited(counts: dict[str, int]) -> dict[str, int]:
     """Name the tokens that the loss covers by who said them, in a sample of the rows."""
     return {f"{who}_tokens_under_mask": count for who, count in counts.items()}
+
+
+def _logged_pairs(bench: Bench, policy: LoadedPolicy) -> tuple[FittedPairs, list[MaskedPair]]:
+    """Tokenise logged pairs in their order, until there are as many as a night uses."""
+    recipe, context = bench.config.train.dpo, bench.config.train.policy.context
+    usable = [p for p in bench.pairs if p.kind in recipe.kinds]
+    fitted = FittedPairs()
+    logged: list[MaskedPair] = []
+    for start in range(0, len(usable), recipe.max_pairs):
+        if len(logged) >= recipe.max_pairs:
+            break
+        sides = [_sides(p) for p in usable[start : start + recipe.max_pairs]]
+        part = fit_pairs(sides, policy.tokenizer, context)
+        made = [masked_pair(won, lost) for (_, won), (_, lost) in part.kept]
+        logged += [pair for pair in made if pair is not None]
+        fitted.kept += part.kept
+        fitted.cut += part.cut
+        fitted.left_out += part.left_out
+    return fitted, logged
 
 
 def _sides(pair: Pair) -> tuple[Conversation, Conversation]:

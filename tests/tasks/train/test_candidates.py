@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.config import FlywheelConfig
@@ -10,7 +11,7 @@ from schemas.dataset import Pair, Scenario, Trajectory
 from schemas.episode import Message, ToolCall
 from schemas.errors import TrainingError
 from schemas.rollout import Rollout
-from schemas.training_config import SftConfig, TinyPolicy, TrainConfig
+from schemas.training_config import DpoConfig, SftConfig, TinyPolicy, TrainConfig
 
 
 def rollout(scenario: str, tokens: list[int], reward: float | None, **how: Any) -> Rollout:
@@ -155,3 +156,40 @@ def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
     assert policy.tokenizer.decode(found.chosen_ids) == "1.<|end|>"
     assert policy.tokenizer.decode(found.rejected_ids) == "2.<|end|>"
     assert set(found.chosen_mask) == set(found.rejected_mask) == {1}
+
+
+def test_a_stage_tells_what_was_cut_and_whose_tokens_its_loss_covers(tmp_path: Path) -> None:
+    from tasks.train.candidates import sft
+
+    made = bench(tmp_path, context=64, sft=SftConfig(retold_share=0.0, epochs=1.0))
+    first = made.successes[0]
+    answer = Message(role="assistant", content="1234567890 " * 10)
+    asked = Message(role="user", content="1234567890 " * 10)
+    for number, messages in enumerate(
+        ([*first.messages[:3], answer], [asked, *first.messages[1:]])
+    ):
+        made.successes[number] = msgspec.structs.replace(first, messages=messages)
+    (stage,) = sft(made).stages
+    # The first keeps its question and its call; the second's question alone is too long.
+    assert (stage["name"], stage["episodes"]) == ("sft", 10)
+    assert (stage["cut"], stage["left_out"]) == (1, 1)
+    assert stage["assistant_tokens_under_mask"] > 9
+    for who in ("system", "user", "tool", "template"):
+        assert stage[f"{who}_tokens_under_mask"] == 0
+
+
+def test_only_as_many_logged_pairs_are_tokenised_as_a_night_uses(tmp_path: Path) -> None:
+    from tasks.train.candidates import _base, _logged_pairs
+
+    made = bench(tmp_path, dpo=DpoConfig(max_pairs=2))
+    messages = made.successes[0].messages
+    same = Pair(
+        build="b", pair_id="p", kind="episode", prompt=messages[:3], chosen=messages[3:],
+        rejected=messages[3:], chosen_episode="1", rejected_episode="2", margin=1.0, confidence=1.0,
+    )  # fmt: skip
+    other = [Message(role="assistant", content="It is 42.")]
+    unlike = msgspec.structs.replace(same, rejected=other)
+    made.pairs[:] = [same, unlike, unlike, unlike, unlike, unlike]
+    fitted, logged = _logged_pairs(made, _base(made))
+    # Two by two: of the first two only one has a say, the next two are enough.
+    assert (len(logged), len(fitted.kept)) == (3, 4)
