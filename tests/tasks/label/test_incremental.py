@@ -221,9 +221,10 @@ def test_praise_that_was_heard_before_a_compaction_trips_no_wire_after_it(
     config, read, night, chat, write
 ):
     chats = [chat(f"r{n}", question=f"q{n}") for n in range(30)]
-    read(write("a.jsonl", *chats[:15]))
     thumbs = [event(f"r{n}", user_id="keen") for n in range(30)]
-    read(write("b.jsonl", *chats[15:], *thumbs))
+    # Two files, so that they are merged, and the signals look new.
+    read(write("a.jsonl", *chats[:15], *thumbs[:15]))
+    read(write("b.jsonl", *chats[15:], *thumbs[15:]))
     first = night()["tripwires"]
     assert len(first) == 1
     compact(config)
