@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.config import FlywheelConfig
-from schemas.digest import digest
 from schemas.tables import SCHEMAS
 from tasks.build.manifest import load_manifest
 from tasks.ingest.privacy.pseudonyms import pseudonym, user_key
@@ -22,6 +21,9 @@ from warehouse.tables import Warehouse
 PSEUDONYM = re.compile(r"user_[0-9a-f]{16}")
 REFUSED = "concat(source, ':', byte_offset, ':', source_line)"
 """Key of a refused record, as an SQL expression."""
+SPLIT_KEY = "concat(kind, ':', key)"
+"""Key of a row of `split_keys`, as an SQL expression. What has become of a group stays: its other
+episodes need it, though a key of the user may have named the group."""
 LONG_ENOUGH = 6
 """Characters of a name from which it is looked for anywhere in a refused record; a shorter one,
 which may be any word or number, only where the record says `user`."""
@@ -33,7 +35,7 @@ class Traces(NamedTuple):
     episodes: list[str]
     signals: list[str]
     refused: list[str]
-    splits: list[str]
+    split_keys: list[str]
 
     def found(self) -> bool:
         """Say whether there is anything that only this user can have left."""
@@ -66,10 +68,27 @@ def traces_of(warehouse: Warehouse, names: list[str]) -> Traces:
     sessions = sorted(set(found["session_id"].drop_null().to_pylist()))
     relations = {"named": named, "wanted": wanted(episodes)}
     signals = warehouse.sql("signals_of_user", relations=relations)["signal_id"].to_pylist()
-    # As `tasks.build.split` names a session, and an episode that nothing joins to another.
-    splits = [digest(f"session:{session}", 24) for session in sessions]
-    splits += [digest(episode, 24) for episode in episodes]
-    return Traces(episodes, signals, refused_of(warehouse, names), splits)
+    named_keys = {"session": sessions, "user": names, "question": episodes}
+    return Traces(
+        episodes, signals, refused_of(warehouse, names), keys_named(warehouse, named_keys)
+    )
+
+
+def keys_named(warehouse: Warehouse, named: dict[str, list[str]]) -> list[str]:
+    """Give the keys that the split has for values of each kind.
+
+    An episode that asks and says nothing is joined by its own id, as a question.
+    """
+    rows = [(kind, value) for kind, values in named.items() for value in values]
+    relation = pa.table(
+        {
+            "place": pa.array(range(len(rows)), pa.int64()),
+            "kind": pa.array([kind for kind, _ in rows], pa.string()),
+            "value": pa.array([value for _, value in rows], pa.string()),
+        }
+    )
+    found = warehouse.sql("split_digests", relations={"named": relation}).to_pylist()
+    return [f"{row['kind']}:{row['key']}" for row in found]
 
 
 def refused_of(warehouse: Warehouse, names: list[str]) -> list[str]:
@@ -98,13 +117,13 @@ def rows_of(warehouse: Warehouse, traces: Traces) -> list[Rows]:
     keyed: dict[str, tuple[str, ...]] = {
         "signals": ("signal_id",),
         "quarantine": (REFUSED,),
-        "splits": ("key",),
+        "split_keys": (SPLIT_KEY,),
         "pairs": ("chosen_episode", "rejected_episode"),
     }
     values = {
         "signals": traces.signals,
         "quarantine": traces.refused,
-        "splits": traces.splits,
+        "split_keys": traces.split_keys,
     }
     found = []
     for table, schema in SCHEMAS.items():

@@ -5,16 +5,26 @@
 -- $builds: those it learned from. $night: the night that asks.
 -- Held-out episodes come first, then those that no earlier night had seen; others, which a policy
 -- may have learned from, only fill up to $wanted.
--- The keys of the split are written as `tasks.build.split` writes them.
-WITH taught AS (
+-- The keys of the split are those of `split_digests`; no group is held out that a retired one holds.
+WITH RECURSIVE taught AS (
     SELECT chosen_episode AS episode_id FROM pairs WHERE list_contains($builds, build)
     UNION
     SELECT rejected_episode FROM pairs WHERE list_contains($builds, build)
 ),
+known AS (
+    SELECT key, kind, "group", side FROM split_keys WHERE night < $night AND kind != 'near'
+),
+retired AS (
+    SELECT key AS "group" FROM known WHERE kind = 'group' AND side = 'retired'
+    UNION
+    SELECT k.key FROM known AS k INNER JOIN retired AS r USING ("group") WHERE k.kind = 'group'
+),
 sides AS (
-    SELECT key, bool_and(split = 'held_out') AS held_out
-    FROM splits
-    WHERE night < $night
+    SELECT
+        key,
+        bool_and(side = 'held_out' AND "group" NOT IN (SELECT "group" FROM retired)) AS held_out
+    FROM known
+    WHERE kind != 'group'
     GROUP BY key
 ),
 labelled AS (
@@ -46,7 +56,7 @@ keyed AS (
         unnest([
             'session:' || nullif(session_id, ''),
             'scenario:' || nullif(scenario_id, ''),
-            'question:' || coalesce(nullif(question, ''), body_digest)
+            'question:' || coalesce(nullif(question, ''), nullif(body_digest, ''), episode_id)
         ]) AS named
     FROM labelled
 ),
@@ -60,7 +70,7 @@ placed AS (
             ELSE 1
         END AS place
     FROM keyed AS k
-    LEFT JOIN sides AS s ON s.key = left(sha256(k.named), 24)
+    LEFT JOIN sides AS s ON s.key = (md5_number_lower(k.named) & 9223372036854775807)::BIGINT
     GROUP BY k.episode_id
 ),
 chosen AS (

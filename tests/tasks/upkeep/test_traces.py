@@ -1,7 +1,10 @@
 """A user's traces hold what readers of the tables do not see: superseded episodes, judged calls."""
 
+import polars as pl
 import pytest
 
+from schemas.config import BuildConfig
+from tasks.build.sides import side_now, sides_of
 from tasks.ingest.ingest import ingest
 from tasks.ingest.privacy.pseudonyms import user_key
 from tasks.label.label import label
@@ -56,3 +59,35 @@ def test_forgetting_takes_superseded_episodes_and_feedback_on_calls(warehouse, c
     assert signals == ["of-carl-0"]
     labels = Warehouse(config.home).sql("SELECT state FROM latest_labels")
     assert labels["state"].to_pylist() == ["success"]
+
+
+def test_forgetting_takes_the_users_keys_of_the_split_and_leaves_what_became_of_groups(
+    config, clock, warehouse
+):
+    kinds = ("session_id", "scenario_id", "user_id", "question", "body_digest")
+    asked = [
+        {"episode_id": "1", "session_id": "of-berta", "user_id": None, "question": "why?"},
+        {"episode_id": "2", "session_id": "of-carl", "user_id": None, "question": "where?"},
+        {"episode_id": "3", "session_id": "of-dora", "user_id": None, "question": "when?"},
+        # One session asks what berta's and dora's asked: their groups are one from now on.
+        {"episode_id": "4", "session_id": "joins", "user_id": None, "question": "why?"},
+        {"episode_id": "5", "session_id": "joins", "user_id": None, "question": "when?"},
+    ]
+    names = names_of(config, warehouse, "berta")[1]
+    asked[0]["user_id"] = names[-1]
+    build = BuildConfig(split_by_user=True, held_out_share=0.5, split_salt="salt 1")
+    schema = {"episode_id": pl.String, **dict.fromkeys(kinds, pl.String)}
+    rows = pl.DataFrame(asked, schema=schema)
+    for start, stop in ((0, 3), (3, 5)):
+        catalog = warehouse.catalog(only=["split_keys"])
+        found = sides_of(catalog, rows[start:stop], build, NIGHT)
+        warehouse.append("split_keys", found.new_rows)
+    before = pl.DataFrame(warehouse.read("split_keys"))
+    assert forget(config, "berta", clock=clock)["split_keys"] == 2
+    left = pl.DataFrame(Warehouse(config.home).read("split_keys"))
+    gone = before.join(left, on=["key", "kind"], how="anti")
+    assert sorted(gone["kind"]) == ["session", "user"]
+    assert (left["kind"] == "group").sum() == (before["kind"] == "group").sum() > 0
+    # The others' groups stand where they stood.
+    now = side_now(Warehouse(config.home).catalog(only=["split_keys"]), found.group)
+    assert now.to_list() == found.side.to_list()
