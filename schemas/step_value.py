@@ -24,6 +24,3 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     """Sum of their discounted returns-to-go from here."""
     squares: float
     """Sum of the squares of these."""
-    label_version: str
-    night: str = ""
-    """The night of the run, `YYYY-MM-DD`."""

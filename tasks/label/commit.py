@@ -113,8 +113,6 @@ def add(warehouse: Warehouse, values: pa.Table) -> int:
     if len(there) < MOST_FILES:
         return warehouse.append("step_values", values)
     sums = warehouse.sql("step_sums", sign=1)
-    for name in ("label_version", "night"):
-        sums = sums.append_column(name, pa.nulls(sums.num_rows, pa.string()))
     named = sums.select(values.schema.names).cast(values.schema)
     return replace_all(warehouse, "step_values", pa.concat_tables([named, values]))
 
@@ -154,7 +152,6 @@ def totals_after(standing: Standing, found: Found, rows: pa.Table) -> Totals:
 
 def step_values(
     warehouse: Warehouse,
-    run: Run,
     standing: Standing,
     found: Found,
     terms: Terms,
@@ -171,11 +168,7 @@ def step_values(
     elif not standing.whole:
         parts.append(warehouse.sql("step_values_mended"))
     schema = SCHEMAS["step_values"]
-    sums = pa.schema([field for field in schema if field.name in parts[0].schema.names])
-    table = pa.concat_tables([part.select(sums.names).cast(sums) for part in parts])
-    for name, text in (("label_version", run.label_version), ("night", run.night)):
-        table = table.append_column(name, pa.repeat(pa.scalar(text), table.num_rows))
-    return table.select(schema.names)
+    return pa.concat_tables([part.select(schema.names).cast(schema) for part in parts])
 
 
 def summed(acts: Acts, returns: Floats, sign: int) -> pa.Table:

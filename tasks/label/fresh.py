@@ -116,7 +116,7 @@ class Reader:
         problem = problems(batch.column("scenario_id"), batch.column("question"))
         known = digests(block)
         return Fresh(
-            pa.table({name: batch.column(name) for name in NARROW}),
+            copied(batch),
             found,
             self._verified(episodes, len(block)),
             amounts_of(batch, block),
@@ -144,6 +144,12 @@ class Reader:
             said = [own(seen, fraction) for seen in episodes()]
             result = np.fmin(result, np.array([np.nan if v is None else v for v in said]))
         return result
+
+
+def copied(batch: pa.RecordBatch) -> pa.Table:
+    """Copy the narrow columns of a batch: one column kept as it is would keep them all."""
+    every = pa.array(np.arange(batch.num_rows))
+    return pa.table({name: batch.column(name).take(every) for name in NARROW})
 
 
 def amounts_of(batch: pa.RecordBatch, block: Block) -> Floats:
@@ -209,7 +215,10 @@ def read_fresh(
             parts.append(reader.look(batch))
             done += batch.num_rows
             progress(done)
-    return together(parts, reader.failures()) if parts else None
+    fresh = together(parts, reader.failures()) if parts else None
+    del parts
+    pa.default_memory_pool().release_unused()  # what the messages took, for what comes
+    return fresh
 
 
 def together(parts: Sequence[Fresh], failures: dict[str, Failed]) -> Fresh:

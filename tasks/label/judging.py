@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.config import FlywheelConfig
+from schemas.label_config import JudgeConfig
 from tasks.label.block import Ints
 from tasks.label.evidence import Pieces, joined, pieces
 from tasks.label.found import Found
+from tasks.label.fresh import Fresh
 from tasks.label.hearing import Search, codes
 from tasks.label.judge.group import groups
 from tasks.label.judge.judge import halves, judge
@@ -25,9 +27,11 @@ UNLABELLED = STATES.index("unlabelled")
 
 def judged_also(
     config: FlywheelConfig,
+    judge_config: JudgeConfig,
     warehouse: Warehouse,
     search: Search,
     found: Found,
+    fresh: Fresh,
     weighed: Weighed,
 ) -> tuple[Pieces, dict[str, Any]]:
     """Add what the judge says to the evidence.
@@ -36,12 +40,9 @@ def judged_also(
     same scenario stand beside them, so that what the judge is worth can be learnt.
 
     Returns:
-        All evidence, and the account for the result: empty where no judge is configured.
+        All evidence, and the account for the result.
     """
-    evidence = found.evidence
-    if config.label.judge is None or found.fresh is None:
-        return evidence, {}
-    about = found.fresh.about
+    about = fresh.about
     count = about.num_rows
     judged = weighed.judged
     broken = truths(about, "infrastructure_error")
@@ -49,9 +50,9 @@ def judged_also(
     anchors = verified_of(judged.outcome[:count], broken)
     rng = np.random.default_rng(config.seed)
     scenario = codes(about["scenario_id"])
-    chosen = groups(scenario, wanted & (scenario >= 0), anchors, config.label.judge.group, rng)
+    chosen = groups(scenario, wanted & (scenario >= 0), anchors, judge_config.group, rng)
     said = judge(
-        config.label.judge,
+        judge_config,
         config.home,
         search.night,
         chosen,
@@ -70,7 +71,7 @@ def judged_also(
         "source": said.source, "groups": len(chosen), "asked": said.asked, "cached": said.cached,
         "abstained": said.abstained, "over_budget": said.over_budget, "tokens": said.tokens,
     }  # fmt: skip
-    return joined([evidence, *parts]), {"judge": account}
+    return joined([found.evidence, *parts]), {"judge": account}
 
 
 def rows_of(

@@ -115,10 +115,13 @@ def _label(
         terms_of(found.fresh, reader.rules, settings) if found.fresh else None,
         kept_terms(found.older),
     )
-    evidence, account = judged_also(
-        config, warehouse, search, found, weigh_up(found, terms, standing, settings, kinds)
-    )
-    found = found._replace(evidence=evidence)
+    account: dict[str, Any] = {}
+    if settings.judge and found.fresh:
+        before = weigh_up(found, terms, standing, settings, kinds)
+        evidence, account = judged_also(
+            config, settings.judge, warehouse, search, found, found.fresh, before
+        )
+        found = found._replace(evidence=evidence)
     report("label", 2, STAGES, "tables")
     labelling = write(warehouse, run, versions, standing, found, terms, search, everything)
     account |= {"labelled": labelling["labelled"], "failed": failures_of(found)}
@@ -161,8 +164,8 @@ def write(
 ) -> dict[str, Any]:
     """Weigh the evidence, write labels and what goes with them, and give the run's row."""
     weighed = weigh_up(found, terms, standing, run.config, run.kinds)
-    rows = label_rows(terms, weighed.judged, run.kinds, about(run, found))
-    values = step_values(warehouse, run, standing, found, terms, weighed, everything)
+    rows = label_rows(terms, weighed.judged, about(run, found))
+    values = step_values(warehouse, standing, found, terms, weighed, everything)
     tripped = watched(found, weighed, standing)
     waiting = still_waiting(standing, search, found)
     return commit(

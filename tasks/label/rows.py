@@ -13,16 +13,15 @@ from tasks.label.block import Bools, Floats, Ints
 from tasks.label.composite import total_of
 from tasks.label.cost import MEASURES, costs
 from tasks.label.credit import Acts
-from tasks.label.evidence import Pieces, lists, weighed
+from tasks.label.evidence import Pieces, lists
 from tasks.label.fresh import Fresh
 from tasks.label.hearing import codes
-from tasks.label.modelled import DECIDED, log_odds_of
+from tasks.label.modelled import DECIDED
 from tasks.label.past import acts_of
 from tasks.label.process import returns_to_go
 from tasks.label.risk.rules import Rules
-from tasks.label.signals import Kind
 from tasks.label.tally import column, numbers, truths
-from tasks.label.verdicts import STATES, VERIFIED_LOG_ODDS, VERIFIED_SUCCESS, Verdicts
+from tasks.label.verdicts import STATES, Verdicts
 
 SCHEMA = SCHEMAS["labels"]
 
@@ -81,6 +80,8 @@ def both(fresh: Terms | None, older: Terms) -> Terms:
     """Put the terms of new episodes before those of older ones."""
     if fresh is None:
         return older
+    if not len(older.broken):
+        return fresh
     parts: list[Any] = []
     for one, other in zip(fresh, older, strict=True):
         if isinstance(one, dict):
@@ -106,6 +107,8 @@ class Judged(NamedTuple):
 
     found: Pieces
     """Evidence, in the order of the episodes."""
+    weight: Floats
+    """What each piece weighs in its episode's verdict, log-odds, `(pieces,)`."""
     outcome: Floats
     """Verified outcome, NaN where there is none, `(episodes,)`."""
     verdicts: Verdicts
@@ -118,21 +121,15 @@ class Judged(NamedTuple):
     """Of the steps, `(steps,)`."""
 
 
-def label_rows(
-    terms: Terms, judged: Judged, kinds: tuple[Kind, ...], about: dict[str, pa.Array]
-) -> pa.Table:
+def label_rows(terms: Terms, judged: Judged, about: dict[str, pa.Array]) -> pa.Table:
     """Make rows of `labels`.
 
     Args:
         terms: What verdicts do not change.
         judged: The verdicts and what they rest on.
-        kinds: The kinds of evidence.
         about: `label_version`, `labelled_at` and `revision`.
     """
     made, rows = judged.verdicts, len(judged.total)
-    verified = np.where(judged.outcome >= VERIFIED_SUCCESS, VERIFIED_LOG_ODDS, -VERIFIED_LOG_ODDS)
-    weight = weighed(judged.found, made.contribution, kinds, verified)
-    weight += log_odds_of(judged.found, made)
     tiers = pa.array([name or None for name in DECIDED])
     columns = about | terms.about | {
         "state": pa.array(STATES).take(pa.array(made.state)),
@@ -146,7 +143,7 @@ def label_rows(
         "risk": pa.array(terms.risk),
         "total": maybe(judged.total),
         "infrastructure_error": pa.array(terms.broken),
-        "evidence": lists(judged.found, weight, rows),
+        "evidence": lists(judged.found, judged.weight, rows),
         "costs": terms.costs,
         "risks": terms.risks,
         "step_rewards": folded(terms.rewards, terms.lengths, "step_rewards"),
