@@ -1,7 +1,7 @@
 """Messages in the chat-completions form, which most formats are made of, both ways.
 
-Source: https://github.com/openai/openai-python/blob/main/src/openai/types/chat
-/chat_completion_assistant_message_param.py (read in openai 3.52.0).
+Source: `ChatCompletionAssistantMessageParam` and its neighbours in
+    https://github.com/openai/openai-python/tree/v3.52.0/src/openai/types/chat
 """
 
 from __future__ import annotations
