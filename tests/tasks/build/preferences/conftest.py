@@ -1,12 +1,14 @@
 """Nights that are ingested and labelled for real, the pairs chosen of them, and their messages."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
 
-from schemas.config import BuildConfig
+from schemas.config import BuildConfig, FlywheelConfig
 from tasks.build.night import night_verdicts
 from tasks.build.preferences.preferences import Pairs, choose_pairs
 from tasks.ingest.ingest import ingest
@@ -53,6 +55,16 @@ class Night:
         text = "SELECT episode_id, agent_view(messages) AS messages FROM episodes"
         rows = self.catalog().query(text).to_pylist()
         return {row["episode_id"]: row["messages"] for row in rows}
+
+
+@pytest.fixture(scope="session")
+def new_night() -> Callable[..., Night]:
+    """Open a home for what several tests read and none changes."""
+
+    def open_home(home: Path) -> Night:
+        return Night(FlywheelConfig(home=home), lambda: datetime(2026, 1, 2, 3, tzinfo=UTC))
+
+    return open_home
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """All kinds together, of made-up nights and of real logs: ids, order, sides, and what adds up."""
 
+import json
 from collections import Counter
+from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
@@ -13,23 +15,52 @@ BAD, MENDED = ("select x", "Error: no x"), ("select 1", "1")
 OTHER = ("select 2", "2")
 
 
-@pytest.fixture
-def everything(night, chat, write):
+def record(name, reward, *calls):
+    """Make a log record of one problem: a question, calls with their results, and an answer."""
+    messages = [{"role": "user", "content": "How many?"}]
+    for query, result in calls:
+        function = {"name": "run_sql", "arguments": json.dumps({"query": query})}
+        call = {"id": "c", "type": "function", "function": function}
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_call_id": "c", "content": result})
+    messages.append({"role": "assistant", "content": f"{name}."})
+    return {"id": name, "scenario_id": "s", "reward": reward, "messages": messages}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory, new_night):
     """Label a night that gives pairs of every kind."""
-    records = [
-        chat(f"{kind}{i}", scenario_id="s", reward=reward, answer=f"{kind} {i}", calls=calls)
-        for kind, reward, calls in (("won", 1.0, (BAD, MENDED)), ("lost", 0.0, (OTHER,)))
-        for i in range(3)
-    ]
-    event = {"episode_id": "lost0", "kind": "correction", "comment": "It is 42."}
-    night.label(write("a.jsonl", *records, event))
+    lines = [record(f"won{i}", 1.0, BAD, MENDED) for i in range(3)]
+    lines += [record(f"lost{i}", 0.0, OTHER) for i in range(3)]
+    lines += [{"episode_id": "lost0", "kind": "correction", "comment": "It is 42."}]
+    folder = tmp_path_factory.mktemp("everything")
+    logs = folder / "a.jsonl"
+    logs.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    night = new_night(folder / "home")
+    night.label(str(logs))
+    night.label(str(write_later(folder)), night="2026-01-03")
     return night
 
 
-@pytest.fixture(params=["tau-bench", "intercode-sql"])
-def real(request, real_logs, night):
+def write_later(folder):
+    """Write what another night brings to the same problem."""
+    logs = folder / "b.jsonl"
+    logs.write_text(json.dumps(record("later", 0.0, MENDED)))
+    return logs
+
+
+class Real(NamedTuple):
+    """A home of real logs."""
+
+    name: str
+    night: Any
+
+
+@pytest.fixture(scope="module", params=["tau-bench", "intercode-sql"])
+def real(request, real_logs, tmp_path_factory, new_night):
+    night = new_night(tmp_path_factory.mktemp("real"))
     night.label(str(real_logs / request.param))
-    return request.param
+    return Real(request.param, night)
 
 
 def own(guards):
@@ -51,7 +82,8 @@ def test_one_night_gives_every_kind_and_each_pair_its_own_id(everything):
 
 def test_ids_say_what_makes_the_pair_and_never_change(everything):
     rows = {row["kind"]: row for row in everything.choose().rows.to_dicts()}
-    for kind, said in {"episode": None, "retry": 3}.items():
+    # The failed call of a retry is the second message.
+    for kind, said in {"episode": None, "retry": 2}.items():
         row = rows[kind]
         named = f"{kind}:{row['chosen_episode']}:{row['rejected_episode']}:{said}"
         assert row["pair_id"] == digest(named, 24)
@@ -103,25 +135,24 @@ def test_no_pair_has_a_side_that_is_not_trained_on(everything):
         assert own(pairs.guards) + (pairs.rows["kind"] == "episode").sum() == 9
 
 
-def test_another_nights_episodes_are_in_no_pair(everything, chat, write):
-    before = everything.choose()
-    twin = chat("later", scenario_id="s", reward=0.0, answer="later")
-    everything.label(write("b.jsonl", twin), night="2026-01-03")
-    after = everything.choose()
-    assert after.rows["chosen_episode"].to_list() == before.rows["chosen_episode"].to_list()
-    assert after.candidates == 9
+def test_another_nights_episodes_are_in_no_pair(everything):
+    own_ids = set(everything.verdicts()["episode_id"])
+    rows = everything.choose().rows
+    assert len(own_ids) == 6
+    assert set(rows["chosen_episode"]) | set(rows["rejected_episode"]) <= own_ids
     assert everything.choose(night="2026-01-03").candidates == 0
 
 
-def test_real_logs_have_their_candidates_and_every_one_is_accounted_for(real, night):
+def test_real_logs_have_their_candidates_and_every_one_is_accounted_for(real):
+    name, night = real
     pairs = night.choose()
-    expected = {"tau-bench": (26, 8), "intercode-sql": (518, 100)}[real]
+    expected = {"tau-bench": (26, 8), "intercode-sql": (518, 100)}[name]
     labelled = night.verdicts().filter(pl.col("state") != "unlabelled")
     both = labelled.group_by("problem").agg(pl.col("state").n_unique()).filter(pl.col("state") > 1)
     assert (pairs.candidates, len(both)) == expected
     assert own(pairs.guards) + (pairs.rows["kind"] == "episode").sum() == pairs.candidates
     # Simulated users word their first message anew each time: no prompt of tau-bench is shared.
-    assert pairs.guards["prompt"] == {"tau-bench": 26, "intercode-sql": 0}[real]
+    assert pairs.guards["prompt"] == {"tau-bench": 26, "intercode-sql": 0}[name]
     per_problem = (
         pairs.rows.join(night.verdicts(), left_on="chosen_episode", right_on="episode_id")
         .group_by("problem", "kind").len()["len"]
@@ -129,7 +160,8 @@ def test_real_logs_have_their_candidates_and_every_one_is_accounted_for(real, ni
     assert per_problem.max() <= 2
 
 
-def test_both_sides_of_a_real_pair_go_on_from_what_the_agent_saw(real, night):
+def test_both_sides_of_a_real_pair_go_on_from_what_the_agent_saw(real):
+    name, night = real
     seen = night.seen()
     kinds = Counter()
     pairs = night.choose()
@@ -153,7 +185,7 @@ def test_both_sides_of_a_real_pair_go_on_from_what_the_agent_saw(real, night):
             assert row["rejected"] == [other[at]]
             assert acts_before(other[:at]) == acts_before(row["prompt"])
             assert acts_before(row["chosen"]) != acts_before(row["rejected"])
-    assert kinds["decision_point"] == {"tau-bench": 1, "intercode-sql": 11}[real]
+    assert kinds["decision_point"] == {"tau-bench": 1, "intercode-sql": 11}[name]
 
 
 def acts_before(messages):
