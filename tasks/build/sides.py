@@ -11,6 +11,8 @@ Questions are near when their fingerprints share a band key (`tasks.ingest.near.
 another number or identifier never does, and questions of fewer than 32 words must have the same
 words. The bits that would verify a longer one are not asked: what is joined on too little merely
 falls on one side together, and a key that stood for two groups tonight would join them tomorrow.
+The price is paid by logs whose questions all begin with the same long words: of 5,000 questions of
+80 words with no value in them, 70% of them the same, the largest group has 48; 80%, 1,555.
 """
 
 from __future__ import annotations
