@@ -56,6 +56,7 @@ def commit(
     values: pa.Table,
     tripped: tuple[list[Any], Mapping[str, float]],
     waiting: list[dict[str, Any]],
+    until: int | None = None,
 ) -> dict[str, Any]:
     """Append labels, step values and the run's row of `labellings`.
 
@@ -70,6 +71,7 @@ def commit(
         values: Rows of `step_values`.
         tripped: Tripwires touched, and the means to keep.
         waiting: Files that hold signals whose episode has not come.
+        until: Version of `episodes` that the run has read to the end; None is what `before` says.
 
     Returns:
         The row of `labellings`.
@@ -88,7 +90,7 @@ def commit(
             "labelled_at": run.now,
             "number": standing.number,
             "labelled": rows.num_rows,
-            "episodes_version": before["episodes"],
+            "episodes_version": before["episodes"] if until is None else until,
             "signals_version": before.get("signals", -1),
             "step_values_version": add(warehouse, values),
             "labels_version": warehouse.append("labels", rows),

@@ -58,22 +58,55 @@ class Found(NamedTuple):
 
 
 def what_is_new(
-    warehouse: Warehouse, standing: Standing, night: str, config: SignalConfig
+    warehouse: Warehouse, standing: Standing, night: str, config: SignalConfig, most: int | None
 ) -> Search:
-    """Say which files hold what is new since the last run, and where signals still wait."""
-    files = {}
-    for table in ("episodes", "signals"):
-        there = warehouse.files(table) if warehouse.exists(table) else []
-        new = warehouse.files_since(table, standing.versions[table])
-        files[table] = (new, sorted(set(there) - set(new)))
-    (fresh, older), (told, heard) = files["episodes"], files["signals"]
+    """Say which files hold what is new since the last run, and where signals still wait.
+
+    Args:
+        warehouse: The tables.
+        standing: Where the last run left off.
+        night: `YYYY-MM-DD`.
+        config: How long signals wait.
+        most: New episodes to take on at once, which bounds the memory; None for all there are.
+    """
+    until, fresh, older = new_episodes(warehouse, standing.versions["episodes"], most)
+    told = warehouse.files_since("signals", standing.versions["signals"])
+    there = warehouse.files("signals") if warehouse.exists("signals") else []
+    heard = sorted(set(there) - set(told))
     since = date.fromisoformat(night) - timedelta(days=config.wait_days)
     known = {count["name"]: count["night"] for count in standing.waiting}
     by_name = {Path(file).name: file for file in heard}
     if known.keys() - by_name.keys():  # written anew since by `compact` or `forget`
-        return Search(fresh, older, told, heard, night)
+        return Search(fresh, older, told, heard, night, until)
     waiting = [by_name[name] for name, when in known.items() if when >= since.isoformat()]
-    return Search(fresh, older, told, waiting, night)
+    return Search(fresh, older, told, waiting, night, until)
+
+
+def new_episodes(
+    warehouse: Warehouse, since: int, most: int | None
+) -> tuple[int, list[str], list[str]]:
+    """Give the version of `episodes` to read up to, the files that are new by then, and the others.
+
+    Commits are taken on one after the other until they hold more than `most` episodes; where their
+    files have been written anew since, all at once.
+    """
+    now = warehouse.version("episodes")
+    there = set(warehouse.files("episodes"))
+    new = warehouse.files_since("episodes", since)
+    rows = warehouse.rows_in("episodes", new)
+    if most is None or rows is None or rows <= most:
+        return now, new, sorted(there - set(new))
+    before = there - set(new)
+    taken: list[str] = []
+    for version in range(since + 1, now + 1):
+        files = set(warehouse.files("episodes", version))
+        step = sorted(files - before)
+        if not files <= there:
+            return now, new, sorted(there - set(new))
+        if taken and (warehouse.rows_in("episodes", step) or most + 1) > most:
+            return version - 1, taken, sorted(before)
+        taken = step
+    return now, new, sorted(there - set(new))
 
 
 def find(

@@ -73,6 +73,8 @@ class Search(NamedTuple):
     waiting: Sequence[str]
     """Older files of `signals` that hold some whose episode had not come."""
     night: str
+    until: int
+    """Version of `episodes` up to which the new files are read."""
 
 
 def listen(

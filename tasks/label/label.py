@@ -34,6 +34,9 @@ METHOD = "3"
 ATTEMPTS = 3
 """Times a run begins again because another one labelled in the meantime."""
 STAGES = 4
+MOST = 262_144
+"""New episodes that are labelled together, in one run of several; each takes some 3 KB of memory.
+"""
 
 
 def label_version_of(config: LabelConfig) -> str:
@@ -72,14 +75,40 @@ def label(
         raise MissingStateError(
             f"no episodes under {config.home}", "Run `flywheel ingest PATH` first."
         )
-    for _ in range(ATTEMPTS):
+    done: dict[str, Any] | None = None
+    attempts = 0
+    while done is None or done["more"]:
         try:
-            return _label(config, warehouse, night, clock, everything)
-        except OvertakenError:
-            continue
-    raise FlywheelError(
-        f"Other runs kept labelling in {config.home}.", "Run `flywheel label` again."
-    )
+            done = added(done, _label(config, warehouse, night, clock, everything))
+        except OvertakenError as error:
+            attempts += 1
+            if attempts == ATTEMPTS:
+                raise FlywheelError(
+                    f"Other runs kept labelling in {config.home}.", "Run `flywheel label` again."
+                ) from error
+    del done["more"]
+    return done
+
+
+def added(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Add up what one call labelled in several runs; all other counts are of the labels there are.
+
+    Tripwires are of each run; of one kind, those of the run that touched it most are told.
+    """
+    if before is None:
+        return now
+    wires = {wire["kind"]: wire for wire in before["tripwires"]}
+    for wire in now["tripwires"]:
+        known = wires.get(wire["kind"])
+        if known is None or known["count"] < wire["count"]:
+            wires[wire["kind"]] = wire
+    return {
+        **before,
+        **now,
+        "labelled": before["labelled"] + now["labelled"],
+        "failed": before["failed"] + now["failed"],
+        "tripwires": list(wires.values()),
+    }
 
 
 def _label(
@@ -99,7 +128,8 @@ def _label(
     versions = warehouse.versions()
     everything = everything or before_credit(warehouse)
     standing = left_off(warehouse, run, everything)
-    search = what_is_new(warehouse, standing, night, settings.signals)
+    most = None if everything else MOST
+    search = what_is_new(warehouse, standing, night, settings.signals, most)
     if standing.whole and standing.last and not (search.fresh or search.told):
         report("label", STAGES, STAGES)
         return result(warehouse, run, standing.last)
@@ -124,8 +154,11 @@ def _label(
         found = found._replace(evidence=evidence)
     report("label", 2, STAGES, "tables")
     labelling = write(warehouse, run, versions, standing, found, terms, search, everything)
-    account |= {"labelled": labelling["labelled"], "failed": failures_of(found)}
-    if settings.reward_model:
+    more = search.until < versions["episodes"]
+    account |= {
+        "labelled": labelling["labelled"], "failed": failures_of(found), "more": more
+    }  # fmt: skip
+    if settings.reward_model and not more:
         modelled, said = scored_found(config, warehouse, night, clock)
         account |= said
         if modelled:
@@ -169,8 +202,9 @@ def write(
     tripped = watched(found, weighed, standing)
     waiting = still_waiting(standing, search, found)
     return commit(
-        warehouse, run, versions, standing, found, weighed, rows, values, tripped, waiting
-    )
+        warehouse, run, versions, standing, found, weighed, rows, values, tripped, waiting,
+        search.until if search else None,
+    )  # fmt: skip
 
 
 def write_again(warehouse: Warehouse, run: Run, modelled: Found) -> dict[str, Any]:
@@ -186,6 +220,7 @@ def result(warehouse: Warehouse, run: Run, labelling: Mapping[str, Any]) -> dict
         "labelled": 0,
         "label_version": run.label_version,
         "failed": [],
+        "more": False,
         "tables": warehouse.versions(),
     }
 

@@ -341,3 +341,19 @@ def test_an_absurd_time_stops_nothing(config, read, night, kinds, chat, write, s
     read(write("f.jsonl", event("a") | {"timestamp": stamp}))
     night()
     assert kinds() == {"a": ["thumbs_up"], "b": []}
+
+
+def test_many_new_episodes_are_labelled_in_several_runs_of_one_call(
+    config, clock, chat, write, monkeypatch
+):
+    monkeypatch.setattr("tasks.label.label.MOST", 2)
+    # Feedback first, then episodes in three commits of two: the last two hear what came before.
+    events = [{"episode_id": f"r{n}", "kind": "export"} for n in range(6)]
+    ingest(config, [write("f.jsonl", *events)], night=NIGHT, clock=clock)
+    for part in range(3):
+        chats = [chat(f"r{n}", question=f"q{n}") for n in (2 * part, 2 * part + 1)]
+        ingest(config, [write(f"{part}.jsonl", *chats)], night=NIGHT, clock=clock)
+    account = label(config, night=NIGHT, clock=clock)
+    assert (account["labelled"], account["episodes"], account["success"]) == (6, 6, 6)
+    assert "more" not in account
+    assert Warehouse(config.home).read("labellings").num_rows == 3
