@@ -261,9 +261,17 @@ class Player:
             row.truncated = row.done = True
             self._say(row, [])
 
-    def _say(self, row: _Row, calls: list[ToolCall], content: str | None = None) -> None:
+    def _say(
+        self, row: _Row, calls: list[ToolCall], content: str | None = None,
+        reasoning: str | None = None,
+    ) -> None:  # fmt: skip
         text = self._text(row.turn) if content is None else content
-        row.messages.append(Message(role="assistant", content=text or None, tool_calls=calls))
+        row.messages.append(
+            Message(
+                role="assistant", content=text or None, reasoning=reasoning or None,
+                tool_calls=calls,
+            )
+        )  # fmt: skip
         row.turn = []
         row.turns += 1
 
@@ -277,7 +285,7 @@ class Player:
             ToolCall(id=f"call_{first}_{k}", name=c.name, arguments=c.arguments)
             for k, c in enumerate(turn.calls)
         ]
-        self._say(row, calls, turn.content)
+        self._say(row, calls, turn.content, turn.reasoning)
         if turn.malformed or not calls:
             row.malformed, row.done = turn.malformed, True
             return

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from flows.cli import look, nights, stages, upkeep
+from flows.cli import export, look, nights, pair_show, stages, upkeep
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -24,11 +24,13 @@ app = typer.Typer(
     epilog="Start with [bold]flywheel demo[/bold]; then ingest your own logs.",
 )  # fmt: skip
 run = typer.Typer(no_args_is_help=True, help="Run a whole flow, for example `run nightly`.")
+show = typer.Typer(no_args_is_help=True, help="Show one thing, for example `show pair`.")
 
 app.command("demo")(nights.demo)
 app.command("ingest")(stages.ingest)
 app.command("label")(stages.label)
 app.command("build")(stages.build)
+app.command("export")(export.export)
 app.command("train")(stages.train)
 app.command("evaluate")(stages.evaluate)
 app.command("promote")(stages.promote)
@@ -37,11 +39,18 @@ app.add_typer(run, name="run")
 run.command("nightly")(nights.nightly)
 app.command("status")(look.status)
 app.command("lineage")(look.lineage)
+app.add_typer(show, name="show")
+show.command("pair")(pair_show.pair)
 app.command("sql")(look.sql)
 app.command("quarantine")(upkeep.quarantine)
 app.command("compact")(upkeep.compact)
 app.command("forget")(upkeep.forget)
 app.command("doctor")(look.doctor)
+
+
+@show.callback()
+def _shown() -> None:
+    """Show one thing."""
 
 
 @run.callback()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli import ingest_show, label_show, show
+from flows.cli import build_show, ingest_show, label_show, show
 from flows.cli.boundary import Call, Session, act
 from flows.cli.options import ConfigOption, HomeOption, JsonOption, NightOption
 from schemas.config import FlywheelConfig
@@ -99,24 +99,40 @@ def label(
 
 
 def build(
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="DIGEST", show_default=False,
+            help="Make a build again from the versions it pins, and compare; writes nothing.",
+        ),
+    ] = None,
     config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Make training sets of the labels: SFT episodes, preference pairs, scenarios.
 
-    Example: flywheel build
+    Example: flywheel build --at 5a0c61f2b9d3e7a4
     """
 
     def work(session: Session) -> dict[str, Any]:
+        from flows.code import code_version
         from tasks.build.build import build as run
         from tasks.ledger import Ledger
 
         when = latest(session.config, night, "label")
         return Ledger(session.config, when).run(
-            "build", run, session.config, night=when, clock=now
+            "build", run, session.config, night=when, clock=now, code=code_version()
         )  # fmt: skip
 
-    act(Call(config, home, as_json), work, show.counts("Built"))
+    def again(session: Session) -> dict[str, Any]:
+        from tasks.build.remake import remake
+
+        return remake(session.config, at or "")
+
+    if at:
+        act(Call(config, home, as_json), again, build_show.remade)
+    else:
+        act(Call(config, home, as_json), work, build_show.built)
 
 
 def train(

@@ -2,144 +2,123 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
 from schemas.config import FlywheelConfig
-from schemas.dataset import SplitKey
 from schemas.errors import MissingStateError
 from schemas.progress import report
-from schemas.tables import arrow_rows
-from tasks.build.choice import Choice, choose, of_side, own_episodes, trained_on
-from tasks.build.leaks import check_leaks
-from tasks.build.manifest import build_digest, load_manifest, save_manifest
-from tasks.build.split import split
-from tasks.build.verdicts import read_verdicts
+from tasks.build.card import write_card
+from tasks.build.chosen import Chosen, account, choose
+from tasks.build.leakage import check_leaks
+from tasks.build.manifest import (
+    build_digest,
+    builds_before,
+    config_digest,
+    load_manifest,
+    save_manifest,
+)
+from tasks.build.payload import trajectories, write
 from warehouse.catalog import Catalog
 from warehouse.tables import Warehouse
 
-INPUTS = ("episodes", "labels")
-"""Tables whose versions pin a build."""
+INPUTS = ("episodes", "labels", "signals", "step_values", "split_keys", "trajectories", "held_out")
+"""Tables whose versions pin a build; a build adds to the last three."""
+WRITTEN = ("trajectories", "pairs", "scenarios", "held_out", "split_keys")
+PINNED = ("episodes", "labels", "signals")
+"""Those whose versions make another build: what a build itself adds to makes none."""
 
 
-def build(config: FlywheelConfig, *, night: str, clock: Callable[[], datetime]) -> dict[str, Any]:
-    """Choose and write the trajectories and pairs of a night; the same inputs write nothing twice.
+def build(
+    config: FlywheelConfig, *, night: str, clock: Callable[[], datetime], code: str = ""
+) -> dict[str, Any]:
+    """Choose and write the training sets of a night; the same inputs write nothing twice.
 
     Args:
         config: The configuration; tables are under its home.
         night: The night whose episodes are trained on (older ones only as replay).
         clock: Gives the current UTC time.
+        code: Version of the code, for the manifest.
 
     Returns:
-        Counts, input versions, the Delta `version` of `trajectories`, and the build's `digest`.
+        The manifest: counts, guards, input versions, the Delta `version` of `trajectories`, and
+        the build's `digest`.
 
     Raises:
         MissingStateError: There are no labels, or no episodes of that night.
         LeakError: A held-out question or its twin was about to be trained on.
+        InvariantError: One group of the split holds too many episodes.
     """
     warehouse = Warehouse(config.home)
     if not warehouse.exists("labels"):
         raise MissingStateError(f"no labels under {config.home}", "Run `flywheel label` first.")
     inputs = {table: warehouse.version(table) for table in INPUTS}
-    digest = build_digest(night, inputs, config.build)
+    digest = build_digest(night, {table: inputs[table] for table in PINNED}, config)
     done = load_manifest(config.home, digest)
     if done is not None:
         return done
-    catalog = warehouse.catalog(versions=dict(inputs), only=[*INPUTS, "splits"])
-    verdicts = read_verdicts(catalog)
-    own = own_episodes(verdicts, night)
-    report("build", 1, 4, f"{len(own)} episodes")
-    divided = split(
-        verdicts,
-        known_keys(catalog),
-        salt=config.build.split_salt,
-        share=config.build.held_out_share,
-        night=night,
-    )
-    choice = choose(catalog, verdicts, own, divided.side, config.build, night)
-    report("build", 2, 4, "leak check")
-    leaks = check_leaks(trained_on(choice, verdicts), of_side(verdicts, divided.side, "held_out"))
-    report("build", 3, 4, "rows")
-    versions = write(warehouse, catalog, choice, divided.new_keys, digest)
+    earlier = builds_before(config.home, night)
+    catalog = pinned(warehouse, inputs)
+    report("build", 0, 4, "choosing")
+    chosen = choose(catalog, config, night, earlier)
+    report("build", 1, 4, "leak check")
+    leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
+    report("build", 2, 4, "rows")
+    warehouse.append("split_keys", chosen.sides.new_rows, transaction=f"build:{digest}")
+    written = write(warehouse, catalog, chosen, digest, night)
     manifest = {
-        **account(choice),
-        "night": night,
-        "evaluation": len(of_side(own, divided.side, "held_out")),
-        "retired": len(of_side(own, divided.side, "retired")),
-        "leaks": leaks,
-        # None: needs the tokenizer; the training stage counts it for what it trains on.
-        "tool_tokens_under_mask": None,
-        "inputs": inputs,
-        "version": versions["trajectories"],
-        "tables": versions,
+        **account(chosen),
+        "leaks": leaks["leaks"],
+        "leak_check": leaks,
+        "rows": {table: part._asdict() for table, part in written.items()},
+        "inputs": {table: version for table, version in inputs.items() if version >= 0},
+        "earlier": earlier,
         "digest": digest,
+        "code": code,
         "built_at": clock().isoformat(),
+        **made_of(warehouse, config, night),
     }
+    report("build", 3, 4, "card")
+    manifest["card"] = str(write_card(warehouse, config.home, manifest).relative_to(config.home))
     save_manifest(config.home, manifest)
     report("build", 4, 4)
     return manifest
 
 
-def account(choice: Choice) -> dict[str, Any]:
-    """Count what a build is made of."""
+def made_of(warehouse: Warehouse, config: FlywheelConfig, night: str) -> dict[str, Any]:
+    """Give the parts of a manifest that say under what it was made, and where its rows are."""
+    tables = {table: warehouse.version(table) for table in WRITTEN if warehouse.exists(table)}
     return {
-        "sft": len(choice.sft) + len(choice.replay),
-        "kto": len(choice.kto),
-        "replay": len(choice.replay),
-        "pairs": len(choice.pairs),
-        "candidate_pairs": choice.candidate_pairs,
-        "guards": dict(choice.guards),
-        "pairs_by_kind": dict(Counter(pair.kind for pair in choice.pairs)),
-        "scenarios": len(choice.rl),
-        "trajectories": sum(len(rows) for rows in choice.uses.values()),
+        "night": night,
+        "version": tables.get("trajectories", -1),
+        "tables": tables,
+        "config": config.model_dump(mode="json", include={"build", "label"}),
+        "config_digest": config_digest(config),
+        "seeds": {"split_salt": config.build.split_salt, "seed": config.seed},
+        # None: needs the tokenizer; the training stage counts it for what it trains on.
+        "tool_tokens_under_mask": None,
     }
 
 
-def known_keys(catalog: Catalog) -> list[SplitKey]:
-    """Read the keys whose side was decided before."""
-    return [SplitKey(**row) for row in catalog.read("splits").to_pylist()]
+def pinned(warehouse: Warehouse, inputs: Mapping[str, int]) -> Catalog:
+    """Open the tables as a build saw them: one that was not there yet is empty."""
+    versions = {table: version for table, version in inputs.items() if version >= 0}
+    unwritten: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
+    return warehouse.catalog(versions=versions, only=INPUTS, files=unwritten)
 
 
-def write(
-    warehouse: Warehouse,
-    catalog: Catalog,
-    choice: Choice,
-    new_keys: list[SplitKey],
-    digest: str,
-) -> dict[str, int]:
-    """Fetch the chosen messages and commit splits, pairs and trajectories, each once a build."""
-    transaction = f"build:{digest}"
-    warehouse.append("splits", arrow_rows("splits", new_keys), transaction=transaction)
-    if choice.pairs:
-        names = ("kind", "chosen_episode", "rejected_episode", "margin", "confidence", "pair_id")
-        columns = {name: [getattr(pair, name) for pair in choice.pairs] for name in names}
-        positions = {
-            name: pa.array([getattr(pair, name) for pair in choice.pairs], pa.int64())
-            for name in ("failed", "working")
-        }
-        chosen = pa.table(columns | positions | about(digest, len(choice.pairs)))
-        rows = catalog.query("pair_rows", relations={"chosen": chosen})
-        warehouse.append("pairs", rows, transaction=transaction)
-    flat = [(use, verdict.episode_id) for use, rows in choice.uses.items() for verdict in rows]
-    chosen = pa.table(
-        {
-            "use": pa.array([use for use, _ in flat], pa.string()),
-            "episode_id": pa.array([episode_id for _, episode_id in flat], pa.string()),
-        }
-        | about(digest, len(flat))
-    )
-    rows = catalog.query("trajectory_rows", relations={"chosen": chosen})
-    warehouse.append("trajectories", rows, transaction=transaction)
-    tables = ("trajectories", "pairs", "splits")
-    return {table: warehouse.version(table) for table in tables if warehouse.exists(table)} | {
-        "trajectories": warehouse.version("trajectories")
-    }
-
-
-def about(digest: str, rows: int) -> dict[str, Any]:
-    """Give the columns that say which build a row belongs to, and its place in it."""
-    return {"build": [digest] * rows, "rank": list(range(rows))}
+def trained_on(chosen: Chosen) -> pl.DataFrame:
+    """List every episode that any row of the build shows to a trainer, with use and group."""
+    pairs = chosen.pairs.rows
+    sides = [
+        pairs.select(episode_id=pl.col(side), group="group", use=pl.lit("pairs"))
+        for side in ("chosen_episode", "rejected_episode")
+    ]
+    played = chosen.scenarios.select("group", "logged").explode("logged").select(
+        episode_id="logged", group="group", use=pl.lit("scenarios")
+    )  # fmt: skip
+    rows = trajectories(chosen).select("episode_id", "group", "use")
+    return pl.concat([rows, *sides, played]).unique().sort("use", "episode_id")

@@ -7,17 +7,34 @@ import os
 from pathlib import Path
 from typing import Any
 
-from schemas.config import BuildConfig
+from schemas.config import FlywheelConfig
 from schemas.digest import digest
 
-METHOD = "2"
+METHOD = "3"
 """Version of the building code; raised when the same inputs would give other rows."""
 
 
-def build_digest(night: str, inputs: dict[str, int], config: BuildConfig) -> str:
+def build_digest(night: str, inputs: dict[str, int], config: FlywheelConfig) -> str:
     """Digest night, input table versions, configuration and code version."""
-    said = json.dumps([METHOD, night, sorted(inputs.items()), config.model_dump(mode="json")])
+    said = json.dumps([METHOD, night, sorted(inputs.items()), config_digest(config)])
     return digest(said, 16)
+
+
+def config_digest(config: FlywheelConfig) -> str:
+    """Digest the part of the configuration that decides what a build is made of."""
+    read = [config.build.model_dump(mode="json"), config.label.step_shrinkage]
+    return digest(json.dumps(read, sort_keys=True), 16)
+
+
+def builds_before(home: Path, night: str) -> list[str]:
+    """List the newest build of each earlier night, oldest night first."""
+    newest: dict[str, tuple[str, str]] = {}
+    for path in (home / "builds").glob("*.json"):
+        manifest = load_manifest(home, path.stem)
+        if manifest is not None and manifest["night"] < night:
+            made = (manifest["built_at"], path.stem)
+            newest[manifest["night"]] = max(made, newest.get(manifest["night"], made))
+    return [name for _, (_, name) in sorted(newest.items())]
 
 
 def manifest_path(home: Path, digest: str) -> Path:

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -26,6 +25,7 @@ from schemas.episode import Message
 from schemas.errors import TrainingError
 from schemas.label_config import RewardModelConfig
 from schemas.progress import Progress, report
+from tasks.build.manifest import builds_before
 from tasks.label.block import Bools, Floats
 from tasks.label.calibration import bins, expected_calibration_error
 from tasks.label.weights import sigmoid
@@ -260,7 +260,7 @@ def answer(
 def gather(config: FlywheelConfig, recipe: RewardModelConfig, night: str) -> Material | Scored:
     """Read what there is to learn from and to ask about, or say what is missing."""
     warehouse = Warehouse(config.home)
-    builds = builds_before(config.home, night)
+    builds = builds_before(config.home, night)[::-1]
     found = warehouse.sql("reward_pairs", builds=builds, most=recipe.max_pairs)
     pairs = msgspec.convert(found.to_pylist(), list[Pair])
     if len(pairs) < recipe.min_pairs:
@@ -320,13 +320,6 @@ def apply(proven: Proven, unlabelled: pa.Table, progress: Progress) -> Scored:
         state="scored", reason=reason, episode_id=names, probability=on.probability(raw[able]),
         unscored=int((~able).sum()), **proven.known,
     )  # fmt: skip
-
-
-def builds_before(home: Path, night: str) -> list[str]:
-    """List the digests of all builds of earlier nights, newest first."""
-    found = [json.loads(path.read_text()) for path in (home / "builds").glob("*.json")]
-    order = [(made["night"], made["built_at"], made["digest"]) for made in found]
-    return [build for of, _, build in sorted(order, reverse=True) if of < night]
 
 
 def model_digest(config: FlywheelConfig, recipe: RewardModelConfig, material: Material) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from models.tracking import NightRun
 from schemas.config import FlywheelConfig
 from schemas.progress import Progress, report
+from tasks.build.card import card_files
 from tasks.evaluate.attempts import SCRIPTED
 from tasks.ledger import run_folder
 from tasks.train.recipe import train
@@ -49,7 +50,7 @@ def record(
     versions = {**built.get("inputs", {}), **built.get("tables", {})}
     datasets = [
         {"name": name, "version": versions[name], "digest": built["digest"]}
-        for name in ("trajectories", "pairs")
+        for name in ("trajectories", "pairs", "scenarios")
         if name in versions
     ]
     params = {"seed": config.seed, "policy": config.train.policy.model_dump(), "night": night}
@@ -63,6 +64,7 @@ def record(
                 tags={"flywheel.chosen": str(candidate["name"] == trained["chosen"])},
             )  # fmt: skip
             candidates.append({**candidate, "run_id": run_id})
+        run.attach(card_files(config.home, built["digest"]), "build")
     return {**trained, "candidates": candidates, "run_id": run.run_id}
 
 

@@ -34,7 +34,7 @@ from warehouse.pins import pins
 from warehouse.tables import Warehouse
 from warehouse.upkeep import readable, vacuum
 
-COUNTED = ("episodes", "signals", "labels", "pairs", "trajectories", "quarantine", "splits")
+COUNTED = ("episodes", "signals", "labels", "pairs", "trajectories", "quarantine", "split_keys")
 """Tables whose removed rows the result counts; others add a key when they held any."""
 BEGUN, DONE = "begun", "done"
 

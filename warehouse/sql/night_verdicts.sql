@@ -1,7 +1,7 @@
 -- Question: which labelled episodes of a night are there to choose from, in narrow columns?
 -- Grain: one labelled episode that no infrastructure error ended and no other supersedes.
 -- Columns: episode_id, scenario_id, session_id, user_id, question, body_digest, problem (scenario,
---   else the question), state, confidence, total, decided_by, step_states, step_actions,
+--   else the question, else the body), state, confidence, total, decided_by, step_states, step_actions,
 --   step_returns. $night: `YYYY-MM-DD`.
 WITH newest AS (
     SELECT *
@@ -16,7 +16,9 @@ SELECT
     e.user_id,
     e.question,
     e.body_digest,
-    coalesce(e.scenario_id, 'question:' || e.question) AS problem,
+    coalesce(
+        e.scenario_id, 'question:' || nullif(e.question, ''), 'body:' || e.body_digest
+    ) AS problem,
     l.state,
     l.confidence,
     l.total,

@@ -86,8 +86,10 @@ def test_the_log_keeps_all_and_a_trainer_reads_what_the_agent_saw(built, config)
     assert {len(row["messages"]) for row in kept} == {13}
     [sft] = rows(config, "trajectories", use="sft")
     assert text(sft["messages"]) == [*PROMPT, *SEEN, ("assistant", "Unlocked.", [])]
-    [played] = rows(config, "trajectories", use="rl")
-    assert text(played["messages"]) == PROMPT
+    [scenario] = rows(config, "scenarios")
+    assert text(scenario["prompt"]) == PROMPT
+    # The agent's own messages alone are trained on.
+    assert sft["train_on"] == [m["role"] == "assistant" for m in sft["messages"]]
 
 
 def test_steps_and_advantages_are_the_agents_own(built, config):

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.errors import MissingStateError
 from tasks.build.build import build
+from tasks.build.remake import remake
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
 from warehouse.tables import Warehouse
@@ -43,17 +44,20 @@ def test_without_labels_or_without_the_night_there_is_nothing_to_build(
 
 
 def test_trajectories_hold_whole_messages_and_steps(config, chat, write, night):
-    account = night(write("a.jsonl", chat("r", scenario_id="s", reward=1.0)))
+    won, lost = (chat(n, scenario_id="s", reward=r, answer=n) for n, r in (("w", 1.0), ("l", 0.0)))
+    account = night(write("a.jsonl", won, lost))
     assert {k: account[k] for k in ("sft", "kto", "scenarios", "trajectories")} == {
-        "sft": 1, "kto": 1, "scenarios": 1, "trajectories": 3,
+        "sft": 1, "kto": 2, "scenarios": 1, "trajectories": 3,
     }  # fmt: skip
     [sft] = rows(config, "trajectories", use="sft")
     assert [m["role"] for m in sft["messages"]][:2] == ["system", "user"]
     assert sft["messages"][2]["tool_calls"][0]["arguments"] == '{"query": "select 1"}'
     assert len(sft["step_advantages"]) == 2
     assert sft["desirable"] is True
-    [played] = rows(config, "trajectories", use="rl")
-    assert [m["role"] for m in played["messages"]] == ["system", "user"]
+    assert sft["train_on"] == [False, False, True, False, True]
+    [played] = rows(config, "scenarios")
+    assert [m["role"] for m in played["prompt"]] == ["system", "user"]
+    assert (played["pass_rate"], len(played["logged"])) == (0.5, 2)
 
 
 def test_a_pair_is_a_prompt_with_two_ends(config, chat, write, night):
@@ -99,8 +103,39 @@ def test_the_same_inputs_build_nothing_twice(config, chat, write, night):
     assert Warehouse(config.home).version("trajectories") == first["version"]
     # A lost manifest is written again; the rows are not.
     (config.home / "builds" / f"{first['digest']}.json").unlink()
-    assert night(path) == first
+    known = {"inputs"}  # the keys of the split are there by now
+    again = night(path)
+    assert {k: v for k, v in again.items() if k not in known} == {
+        k: v for k, v in first.items() if k not in known
+    }
     assert Warehouse(config.home).version("trajectories") == first["version"]
+
+
+def test_a_build_is_made_again_byte_for_byte_after_later_nights(config, chat, write, night):
+    many = [
+        chat(
+            f"{kind}{i}",
+            question=f"q {i}",
+            scenario_id=f"s{i}",
+            reward=reward,
+            answer=f"{kind} {i}",
+        )
+        for i in range(12)
+        for kind, reward in (("won", 1.0), ("lost", 0.0))
+    ]
+    night(write("a.jsonl", *many), name="2026-01-01", share=0.2)
+    later = [{**record, "id": f"n{record['id']}", "session_id": "x"} for record in many[:6]]
+    made = night(write("b.jsonl", *later), share=0.2)
+    night(write("c.jsonl", chat("last", question="last", reward=1.0)), name="2026-01-03")
+    event = {"episode_id": "won1", "kind": "complaint"}
+    night(write("f.jsonl", event), name="2026-01-03")
+    again = remake(config, made["digest"])
+    assert again["same"], again
+    assert {table: part["rows"] for table, part in again["tables"].items()} == {
+        table: part["rows"] for table, part in made["rows"].items()
+    }
+    with pytest.raises(MissingStateError, match="no build 'nope'"):
+        remake(config, "nope")
 
 
 def test_another_configuration_or_a_new_label_is_another_build(chat, write, night):
@@ -152,7 +187,8 @@ def test_real_logs_give_their_26_candidate_pairs_and_every_one_is_accounted_for(
     account = night(str(real_logs / "tau-bench"))
     assert account["candidate_pairs"] == 26
     episode_pairs = account["pairs_by_kind"].get("episode", 0)
-    guards = {k: n for k, n in account["guards"].items() if not k.startswith("retry")}
+    kinds = ("decision_", "correction_", "retry_")
+    guards = {k: n for k, n in account["guards"].items() if not k.startswith(kinds)}
     assert sum(guards.values()) + episode_pairs == 26
     # 18 successes of 12 tasks, at most two of one task.
     assert 0 < account["sft"] <= 18

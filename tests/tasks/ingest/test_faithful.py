@@ -244,9 +244,12 @@ def trained_on(home: Path, rows: list[dict]) -> dict[str, list[Message]]:
         for one in ids
     ]  # fmt: skip
     warehouse.append("labels", arrow_rows("labels", labels), transaction=f"label-{name}")
+    places = list(range(len(ids)))
     chosen = {"use": ["sft"] * len(ids), "episode_id": ids, "build": [name] * len(ids)}
-    relation = pa.table(chosen | {"rank": list(range(len(ids)))})
-    made = warehouse.sql("trajectory_rows", relations={"chosen": relation})
+    relation = pa.table(chosen | {"rank": places, "group": places}).append_column(
+        "good_steps", pa.nulls(len(ids), pa.list_(pa.bool_()))
+    )
+    made = warehouse.sql("trajectory_payload", relations={"chosen": relation}, baseline=0.0)
     warehouse.append("trajectories", made, transaction=name)
     read = warehouse.read("trajectories", ["episode_id", "messages"], where={"build": name})
     return {
@@ -260,6 +263,8 @@ def chat_of(messages: list[Made]) -> list[dict]:
     chat = []
     for message in messages:
         turn = {"role": message.read["role"], "content": message.read["content"] or ""}
+        if message.read["reasoning"]:
+            turn["reasoning_content"] = message.read["reasoning"]
         calls = [
             {"name": c["name"], "arguments": as_object(c["arguments"])}
             for c in message.read["tool_calls"]

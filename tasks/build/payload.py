@@ -1,0 +1,116 @@
+"""Fetch the messages of what was chosen, and write the rows of a build, each table once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from schemas.progress import report
+from schemas.tables import SCHEMAS
+from tasks.build.chosen import Chosen
+from warehouse.catalog import Catalog
+from warehouse.tables import Warehouse
+
+SLICE = 49_152
+"""Rows fetched and written at once, which bounds the memory."""
+
+
+class Part(NamedTuple):
+    """Chosen rows of one table, and the query that fetches them whole."""
+
+    table: str
+    query: str
+    chosen: pl.DataFrame
+    parameters: dict[str, Any]
+
+
+class Written(NamedTuple):
+    """What became of one table."""
+
+    rows: int
+    sha256: str
+    """Of the rows as Arrow writes them, slice by slice: equal for equal rows in equal order."""
+
+
+def parts_of(catalog: Catalog, chosen: Chosen, night: str) -> list[Part]:
+    """List the tables of a build with what was chosen for each."""
+    used = trajectories(chosen)
+    ids = {"chosen": used.select("episode_id").unique().to_arrow()}
+    [baseline] = catalog.query("step_return_mean", relations=ids)["mean"].to_pylist()
+    held = chosen.of_side("held_out").select("episode_id", "state", "confidence", "total", "group")
+    return [
+        Part("trajectories", "trajectory_payload", used, {"baseline": baseline}),
+        Part("pairs", "pair_rows", chosen.pairs.rows, {"night": night}),
+        Part("scenarios", "scenario_payload", chosen.scenarios, {}),
+        Part("held_out", "held_out_payload", held.sort("episode_id"), {}),
+    ]
+
+
+def trajectories(chosen: Chosen) -> pl.DataFrame:
+    """Put the rows of all uses together: `use`, `episode_id`, `group`, `rank`, `good_steps`."""
+    imitated = pl.concat([chosen.sft, chosen.replay, chosen.good_steps], how="diagonal_relaxed")
+    if "good_steps" not in imitated.columns:
+        imitated = imitated.with_columns(good_steps=pl.lit(None, pl.List(pl.Boolean)))
+    uses = [
+        frame.select("episode_id", "group", "good_steps").with_row_index("rank").select(
+            pl.lit(use).alias("use"), "episode_id", "group",
+            pl.col("rank").cast(pl.Int64), pl.col("good_steps").cast(pl.List(pl.Boolean)),
+        )
+        for use, frame in (
+            ("kto", chosen.kto.with_columns(good_steps=pl.lit(None, pl.List(pl.Boolean)))),
+            ("sft", imitated),
+        )
+    ]  # fmt: skip
+    return pl.concat(uses)
+
+
+def fetched(catalog: Catalog, part: Part, build: str) -> Iterator[pa.Table]:
+    """Fetch the rows of one table, a slice after the other."""
+    chosen = part.chosen.with_columns(pl.lit(build).alias("build"))
+    for start in range(0, len(chosen), SLICE):
+        wanted = chosen.slice(start, SLICE).to_arrow(compat_level=pl.CompatLevel.oldest())
+        rows = catalog.query(part.query, part.parameters, {"chosen": wanted})
+        yield rows.select(SCHEMAS[part.table].names).cast(SCHEMAS[part.table])
+
+
+def write(
+    warehouse: Warehouse, catalog: Catalog, chosen: Chosen, build: str, night: str
+) -> dict[str, Written]:
+    """Commit the rows of a build, each slice once for ever."""
+    written = {}
+    parts = parts_of(catalog, chosen, night)
+    for number, part in enumerate(parts):
+        report("build rows", number, len(parts), part.table)
+        rows, said = 0, hashlib.sha256()
+        for slice_number, table in enumerate(fetched(catalog, part, build)):
+            said.update(content(table))
+            rows += table.num_rows
+            name = f"build:{build}:{slice_number}"
+            warehouse.append(part.table, table, transaction=name)
+        written[part.table] = Written(rows, said.hexdigest())
+    report("build rows", len(parts), len(parts))
+    return written
+
+
+def remade(catalog: Catalog, chosen: Chosen, build: str, night: str) -> dict[str, Written]:
+    """Fetch the rows of a build again without writing them, to see that they are the same."""
+    made = {}
+    for part in parts_of(catalog, chosen, night):
+        rows, said = 0, hashlib.sha256()
+        for table in fetched(catalog, part, build):
+            said.update(content(table))
+            rows += table.num_rows
+        made[part.table] = Written(rows, said.hexdigest())
+    return made
+
+
+def content(table: pa.Table) -> bytes:
+    """Give the bytes of rows as Arrow's stream format holds them in one batch."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_batch(table.combine_chunks().to_batches()[0])
+    return bytes(sink.getvalue())
