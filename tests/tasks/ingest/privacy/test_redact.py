@@ -295,8 +295,8 @@ HARD = {
 
 
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD)
-def test_a_megabyte_of_anything_takes_less_than_a_second(redactor, text):
+def test_a_megabyte_of_anything_takes_no_quadratic_time(redactor, text):
     started = time.process_time()
     redactor.suspects(pa.array([text]))
     redactor.redact_text(text, Names())
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 20  # quadratic in its length, it would take minutes
