@@ -25,8 +25,10 @@ from warehouse.tables import Warehouse
 
 HISTORY = 100
 """Earlier nights of the same size before a night is measured again."""
-HISTORY_EPISODES = 10_000
+HISTORY_EPISODES = 20_000
 """Most episodes of a night with which the history is measured."""
+RUNS = 3
+"""Times a night is labelled, each on a copy of its home; the run with the least CPU counts."""
 BYTES = 2400
 """Bytes of a chat's line, about."""
 FIRST = date(2026, 1, 2)
@@ -86,10 +88,21 @@ def one_home(folder: Path, name: str, episodes: int, seed: int) -> str:
 def with_history(folder: Path, episodes: int, seed: int) -> tuple[Measurement, Measurement]:
     """Label a night with nothing before it, and its like with `HISTORY` nights before it."""
     home = one_home(folder, "history", episodes, seed)
-    first = measure("bench.label:label_night", home=home, night=FIRST.isoformat())
+    first = least(folder, home, FIRST)
+    measure("bench.label:label_night", home=home, night=FIRST.isoformat())
     measure("bench.label:add_history", home=home, nights=HISTORY)
-    last_night = (FIRST + timedelta(days=HISTORY)).isoformat()
-    return first, measure("bench.label:label_night", home=home, night=last_night)
+    return first, least(folder, home, FIRST + timedelta(days=HISTORY))
+
+
+def least(folder: Path, home: str, night: date) -> Measurement:
+    """Label a night on copies of its home, and give the run with the least CPU."""
+    runs = []
+    for _ in range(RUNS):
+        copy = folder / "copy"
+        shutil.copytree(home, copy)
+        runs.append(measure("bench.label:label_night", home=str(copy), night=night.isoformat()))
+        shutil.rmtree(copy)
+    return min(runs, key=lambda run: run.cpu_s)
 
 
 def main() -> None:

@@ -55,6 +55,8 @@ class BuildConfig(Section):
     """Most SFT episodes of one scenario."""
     replay_share: float = Field(0.5, ge=0)
     """Older successes mixed in, as a multiple of the night's own, against forgetting."""
+    replay_nights: int = Field(8, ge=0)
+    """Most earlier nights that they are drawn from; others every night."""
     pair_margin: float = Field(0.3, ge=0)
     """Least difference of composite return between chosen and rejected."""
     pair_confidence: float = Field(0.2, ge=0, le=1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,9 +17,9 @@ from tasks.build.chosen import Chosen, account, choose
 from tasks.build.leakage import check_leaks
 from tasks.build.manifest import (
     build_digest,
-    builds_before,
     config_digest,
     load_manifest,
+    replayed_builds,
     save_manifest,
 )
 from tasks.build.payload import trajectories, write
@@ -60,7 +61,7 @@ def build(
     done = load_manifest(config.home, digest)
     if done is not None:
         return done
-    earlier = builds_before(config.home, night)
+    earlier = replayed_builds(config.home, night, config.build.replay_nights)
     catalog = pinned(warehouse, inputs)
     report("build", 0, 4, "choosing")
     chosen = choose(catalog, config, night, earlier)
@@ -68,7 +69,7 @@ def build(
     leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
     report("build", 2, 4, "rows")
     warehouse.append("split_keys", chosen.sides.new_rows, transaction=f"build:{digest}")
-    written = write(warehouse, catalog, chosen, digest, night)
+    written = write(warehouse, catalog, chosen, digest, nights_of(config.home, night, earlier))
     manifest = {
         **account(chosen),
         "leaks": leaks["leaks"],
@@ -76,6 +77,7 @@ def build(
         "rows": {table: part._asdict() for table, part in written.items()},
         "inputs": {table: version for table, version in inputs.items() if version >= 0},
         "earlier": earlier,
+        "nights": nights_of(config.home, night, earlier),
         "digest": digest,
         "code": code,
         "built_at": clock().isoformat(),
@@ -101,6 +103,12 @@ def made_of(warehouse: Warehouse, config: FlywheelConfig, night: str) -> dict[st
         # None: needs the tokenizer; the training stage counts it for what it trains on.
         "tool_tokens_under_mask": None,
     }
+
+
+def nights_of(home: Path, night: str, earlier: Sequence[str]) -> list[str]:
+    """Name the nights whose episodes a build may hold: its own first."""
+    manifests = [load_manifest(home, name) for name in earlier]
+    return [night, *(made["night"] for made in manifests if made is not None)]
 
 
 def pinned(warehouse: Warehouse, inputs: Mapping[str, int]) -> Catalog:

@@ -37,6 +37,16 @@ def builds_before(home: Path, night: str) -> list[str]:
     return [name for _, (_, name) in sorted(newest.items())]
 
 
+def replayed_builds(home: Path, night: str, most: int) -> list[str]:
+    """Draw the builds whose successes a night may replay: others every night, oldest first.
+
+    So a night's replay reads no more the longer the history is.
+    """
+    known = builds_before(home, night)
+    drawn = set(sorted(known, key=lambda name: digest(f"{night}:{name}"))[:most])
+    return [name for name in known if name in drawn]
+
+
 def manifest_path(home: Path, digest: str) -> Path:
     """Name the manifest file of a build."""
     return home / "builds" / f"{digest}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -36,15 +36,15 @@ class Written(NamedTuple):
     """Of the rows as Arrow writes them, slice by slice: equal for equal rows in equal order."""
 
 
-def parts_of(catalog: Catalog, chosen: Chosen, night: str) -> list[Part]:
+def parts_of(catalog: Catalog, chosen: Chosen, nights: Sequence[str]) -> list[Part]:
     """List the tables of a build with what was chosen for each."""
     used = trajectories(chosen)
-    ids = {"chosen": used.select("episode_id").unique().to_arrow()}
+    ids = {"chosen": used.select("episode_id").unique().to_arrow(), "nights": named(nights)}
     [baseline] = catalog.query("step_return_mean", relations=ids)["mean"].to_pylist()
     held = chosen.of_side("held_out").select("episode_id", "state", "confidence", "total", "group")
     return [
         Part("trajectories", "trajectory_payload", used, {"baseline": baseline}),
-        Part("pairs", "pair_rows", chosen.pairs.rows, {"night": night}),
+        Part("pairs", "pair_rows", chosen.pairs.rows, {"night": nights[0]}),
         Part("scenarios", "scenario_payload", chosen.scenarios, {}),
         Part("held_out", "held_out_payload", held.sort("episode_id"), {}),
     ]
@@ -68,25 +68,27 @@ def trajectories(chosen: Chosen) -> pl.DataFrame:
     return pl.concat(uses)
 
 
-def fetched(catalog: Catalog, part: Part, build: str) -> Iterator[pa.Table]:
+def fetched(catalog: Catalog, part: Part, build: str, nights: Sequence[str]) -> Iterator[pa.Table]:
     """Fetch the rows of one table, a slice after the other."""
     chosen = part.chosen.with_columns(pl.lit(build).alias("build"))
     for start in range(0, len(chosen), SLICE):
         wanted = chosen.slice(start, SLICE).to_arrow(compat_level=pl.CompatLevel.oldest())
-        rows = catalog.query(part.query, part.parameters, {"chosen": wanted})
+        rows = catalog.query(
+            part.query, part.parameters, {"chosen": wanted, "nights": named(nights)}
+        )
         yield rows.select(SCHEMAS[part.table].names).cast(SCHEMAS[part.table])
 
 
 def write(
-    warehouse: Warehouse, catalog: Catalog, chosen: Chosen, build: str, night: str
+    warehouse: Warehouse, catalog: Catalog, chosen: Chosen, build: str, nights: Sequence[str]
 ) -> dict[str, Written]:
     """Commit the rows of a build, each slice once for ever."""
     written = {}
-    parts = parts_of(catalog, chosen, night)
+    parts = parts_of(catalog, chosen, nights)
     for number, part in enumerate(parts):
         report("build rows", number, len(parts), part.table)
         rows, said = 0, hashlib.sha256()
-        for slice_number, table in enumerate(fetched(catalog, part, build)):
+        for slice_number, table in enumerate(fetched(catalog, part, build, nights)):
             said.update(content(table))
             rows += table.num_rows
             name = f"build:{build}:{slice_number}"
@@ -96,16 +98,23 @@ def write(
     return written
 
 
-def remade(catalog: Catalog, chosen: Chosen, build: str, night: str) -> dict[str, Written]:
+def remade(
+    catalog: Catalog, chosen: Chosen, build: str, nights: Sequence[str]
+) -> dict[str, Written]:
     """Fetch the rows of a build again without writing them, to see that they are the same."""
     made = {}
-    for part in parts_of(catalog, chosen, night):
+    for part in parts_of(catalog, chosen, nights):
         rows, said = 0, hashlib.sha256()
-        for table in fetched(catalog, part, build):
+        for table in fetched(catalog, part, build, nights):
             said.update(content(table))
             rows += table.num_rows
         made[part.table] = Written(rows, said.hexdigest())
     return made
+
+
+def named(nights: Sequence[str]) -> pa.Table:
+    """Make the relation of nights that queries ask for."""
+    return pa.table({"night": pa.array(nights, pa.string())})
 
 
 def content(table: pa.Table) -> bytes:

@@ -52,7 +52,7 @@ def remake(config: FlywheelConfig, digest: str) -> dict[str, Any]:
             )
     catalog = pinned(warehouse, manifest["inputs"])
     chosen = choose(catalog, settings, manifest["night"], manifest["earlier"])
-    made = remade(catalog, chosen, digest, manifest["night"])
+    made = remade(catalog, chosen, digest, manifest["nights"])
     tables = {
         table: {**part._asdict(), "same": part._asdict() == manifest["rows"][table]}
         for table, part in made.items()

@@ -4,14 +4,19 @@
 --   advantage (q - v, drawn to 0 as if $shrinkage more visits had come to v), rivals (actions taken
 --   in the state, this one included).
 WITH sums AS (
-    SELECT state, action, sum(visits)::BIGINT AS visits, sum(returns) AS returns
+    -- Exactly: the last digits of a sum of floats depend on its order.
+    SELECT
+        state,
+        action,
+        sum(visits)::BIGINT AS visits,
+        sum(returns::DECIMAL(28, 12)) AS exact
     FROM step_values
     WHERE state IN (SELECT state FROM wanted)
     GROUP BY state, action
     HAVING sum(visits) > 0
 ),
 states AS (
-    SELECT state, sum(returns) / sum(visits) AS v, count(*) AS rivals
+    SELECT state, (sum(exact) / sum(visits))::DOUBLE AS v, count(*) AS rivals
     FROM sums
     GROUP BY state
 )
@@ -19,7 +24,7 @@ SELECT
     state,
     action,
     visits,
-    returns / visits AS q,
+    (exact / visits)::DOUBLE AS q,
     v,
     (q - v) * visits / (visits + $shrinkage) AS advantage,
     rivals

@@ -3,6 +3,7 @@
 --   good_steps: null trains on all steps), in its order. Columns: those of `trajectories`.
 -- Messages are what the agent saw and said. A step's advantage is its return-to-go less $baseline,
 --   the mean of all chosen steps: one baseline, none by turn number.
+-- Relation nights: the nights of ingest that all of them are of; no other one's are read.
 SELECT
     c.build,
     c.use,
@@ -29,12 +30,14 @@ FROM chosen AS c
 INNER JOIN (
     SELECT episode_id, state, confidence, total, step_returns
     FROM labels
-    WHERE episode_id IN (SELECT episode_id FROM chosen)
+    WHERE night IN (SELECT night FROM nights)
+        AND episode_id IN (SELECT episode_id FROM chosen)
     QUALIFY row_number() OVER (PARTITION BY episode_id ORDER BY revision DESC) = 1
 ) AS l USING (episode_id)
 INNER JOIN (
     SELECT episode_id, scenario_id, tools, agent_view(messages) AS messages
     FROM episodes
-    WHERE episode_id IN (SELECT episode_id FROM chosen)
+    WHERE night IN (SELECT night FROM nights)
+        AND episode_id IN (SELECT episode_id FROM chosen)
 ) AS e USING (episode_id)
 ORDER BY c.use, c.rank

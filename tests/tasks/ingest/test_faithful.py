@@ -238,7 +238,8 @@ def trained_on(home: Path, rows: list[dict]) -> dict[str, list[Message]]:
     ids = [row["episode_id"] for row in rows]
     labels = [
         Label(
-            episode_id=one, label_version="v", labelled_at=NOW, state="success", total=1.0,
+            episode_id=one, night=NIGHT, label_version="v", labelled_at=NOW, state="success",
+            total=1.0,
             confidence=1.0,
         )
         for one in ids
@@ -249,7 +250,10 @@ def trained_on(home: Path, rows: list[dict]) -> dict[str, list[Message]]:
     relation = pa.table(chosen | {"rank": places, "group": places}).append_column(
         "good_steps", pa.nulls(len(ids), pa.list_(pa.bool_()))
     )
-    made = warehouse.sql("trajectory_payload", relations={"chosen": relation}, baseline=0.0)
+    nights = pa.table({"night": [NIGHT]})
+    made = warehouse.sql(
+        "trajectory_payload", relations={"chosen": relation, "nights": nights}, baseline=0.0
+    )
     warehouse.append("trajectories", made, transaction=name)
     read = warehouse.read("trajectories", ["episode_id", "messages"], where={"build": name})
     return {
