@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.handover import compared
 from bench.label import BYTES, FIRST, one_home
 from bench.measure import arguments, cpu_seconds, measure, show
 from schemas.config import FlywheelConfig
@@ -57,6 +58,7 @@ def main() -> None:
     figures = {
         **built.result,
         "rss_mb": built.rss_mb,
+        "handover_ratio": compared(options.size, options.seed)["handover_ratio"],
         "seconds": built.seconds,
         "episodes": labelled.result,
         "size_mb": options.size,

@@ -82,19 +82,22 @@ def least(runs: Iterable[Measurement]) -> Measurement:
     return min(runs, key=lambda run: float(run.result["cpu_s"]))
 
 
-def main() -> None:
-    """Write rows, then open them both ways, each in a process of its own."""
-    options = arguments(__doc__ or "")
-    rows = max(1, options.size * 1_000_000 // BYTES)
+def compared(size_mb: int, seed: int) -> dict[str, Any]:
+    """Write rows, then open them both ways, each in a process of its own.
+
+    Raises:
+        RuntimeError: The two do not hold as many rows.
+    """
+    rows = max(1, size_mb * 1_000_000 // BYTES)
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), rows, options.seed)
+        write(Path(folder), rows, seed)
         caches = [str(Path(folder) / f"cache-{run}") for run in range(RUNS)]
         mine = least(measure("bench.handover:ours", folder=folder, cache=c) for c in caches)
         again = measure("bench.handover:ours", folder=folder, cache=caches[0])
         peer = least(measure("bench.handover:theirs", folder=folder) for _ in range(RUNS))
     if mine.result["rows"] != peer.result["rows"]:
         raise RuntimeError(f"{mine.result['rows']} rows became {peer.result['rows']}")
-    figures = {
+    return {
         "handover_ratio": peer.result["cpu_s"] / mine.result["cpu_s"],
         "handover_ratio_cached": peer.result["cpu_s"] / max(again.result["cpu_s"], 1e-4),
         "cpu_s": mine.result["cpu_s"],
@@ -104,9 +107,14 @@ def main() -> None:
         "null_columns": mine.result["null_columns"],
         "peer_null_columns": peer.result["null_columns"],
         "rows": rows,
-        "size_mb": options.size,
+        "size_mb": size_mb,
     }
-    show(figures, options.json)
+
+
+def main() -> None:
+    """Compare the two on rows of the given size."""
+    options = arguments(__doc__ or "")
+    show(compared(options.size, options.seed), options.json)
 
 
 if __name__ == "__main__":
