@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
+from tasks.label.calibration import plot
 from tasks.ledger import Ledger, nights, read_object
 from tasks.promote.night import Night, interval_text, percent, summary_of_night
 from tasks.promote.pairs_page import write_pairs_page
@@ -45,6 +47,7 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     page = environment.get_template("report.html.j2").render(
         night=tonight, history=history, lineage=lineage, splits=SPLITS,
         model_name=config.promote.model_name, home=str(config.home), links=links,
+        calibration=calibration_of(tonight),
         charts={split: draw_trend(_points(history, split), title)
                 for split, title in SPLITS.items()},
     )  # fmt: skip
@@ -53,6 +56,18 @@ def write_report(config: FlywheelConfig, night: str) -> Path:
     facts = {**tonight._asdict(), "lineage": lineage, "nights": [n.night for n in history]}
     (ledger.folder / "report.json").write_text(json.dumps(facts, indent=1))
     return target
+
+
+def calibration_of(night: Night) -> str:
+    """Draw how predictions held against verified outcomes; nothing where none were made."""
+    bins = night.label.get("calibration", {}).get("bins", [])
+    sums = np.array(
+        [
+            [b["n"], b["n"] * (b["predicted"] or 0.0), b["n"] * (b["observed"] or 0.0)]
+            for b in bins
+        ]
+    )
+    return plot(sums) if len(sums) and sums[:, 0].sum() else ""
 
 
 def links_of(config: FlywheelConfig, night: str, build: str | None) -> dict[str, str]:
