@@ -105,6 +105,8 @@ class LoggedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario of the logs that reinforcement can learn from, with what replaying it needs."""
 
     build: str
+    key: str
+    """`build:scenario_id`: what names the row in its files, where the build is only in the path."""
     scenario_id: str
     prompt: list[Message]
     tools: str | None = None

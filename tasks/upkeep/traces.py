@@ -36,6 +36,9 @@ class Traces(NamedTuple):
     signals: list[str]
     refused: list[str]
     split_keys: list[str]
+    scenarios: list[str] = []
+    """Scenarios of builds that hold the user's episodes among others'; records of older releases
+    have none."""
 
     def found(self) -> bool:
         """Say whether there is anything that only this user can have left."""
@@ -70,7 +73,11 @@ def traces_of(warehouse: Warehouse, names: list[str]) -> Traces:
     signals = warehouse.sql("signals_of_user", relations=relations)["signal_id"].to_pylist()
     named_keys = {"session": sessions, "user": names, "question": episodes}
     return Traces(
-        episodes, signals, refused_of(warehouse, names), keys_named(warehouse, named_keys)
+        episodes,
+        signals,
+        refused_of(warehouse, names),
+        keys_named(warehouse, named_keys),
+        warehouse.sql("scenarios_of", relations=relations)["key"].to_pylist(),
     )
 
 
@@ -118,12 +125,14 @@ def rows_of(warehouse: Warehouse, traces: Traces) -> list[Rows]:
         "signals": ("signal_id",),
         "quarantine": (REFUSED,),
         "split_keys": (SPLIT_KEY,),
+        "scenarios": ("key",),
         "pairs": ("chosen_episode", "rejected_episode"),
     }
     values = {
         "signals": traces.signals,
         "quarantine": traces.refused,
         "split_keys": traces.split_keys,
+        "scenarios": traces.scenarios,
     }
     found = []
     for table, schema in SCHEMAS.items():

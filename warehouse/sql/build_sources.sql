@@ -8,6 +8,8 @@ WITH learned AS (
     SELECT chosen_episode FROM pairs WHERE build = $build
     UNION
     SELECT rejected_episode FROM pairs WHERE build = $build
+    UNION
+    SELECT unnest(logged) FROM scenarios WHERE build = $build
 )
 SELECT
     min(e.source_file) AS file,

@@ -7,6 +7,8 @@ WITH learned AS (
     SELECT build, chosen_episode FROM pairs
     UNION
     SELECT build, rejected_episode FROM pairs
+    UNION
+    SELECT build, unnest(logged) FROM scenarios
 )
 SELECT build, count(DISTINCT episode_id) AS episodes
 FROM learned

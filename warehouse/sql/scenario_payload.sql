@@ -5,6 +5,7 @@
 -- Relation nights: the nights of ingest that all of them are of; no other one's are read.
 SELECT
     c.build,
+    concat(c.build, ':', c.scenario_id) AS key,
     c.scenario_id,
     e.messages[: list_position(list_transform(e.messages, lambda m: m.role), 'assistant') - 1]
         AS prompt,

@@ -86,8 +86,8 @@ def warehouse(tmp_path: Path) -> Warehouse:
              confidence=0.7, support=3),
     ]))  # fmt: skip
     house.append("scenarios", arrow_rows("scenarios", [
-        LoggedScenario(build=BUILD, scenario_id=name, prompt=[], episodes=4, pass_rate=rate,
-                       difficulty=hard, logged=[])
+        LoggedScenario(build=BUILD, key=f"{BUILD}:{name}", scenario_id=name, prompt=[], episodes=4,
+                       pass_rate=rate, difficulty=hard, logged=[])
         for name, rate, hard in (("s", 0.25, "mixed"), ("t", 0.0, "hard"), ("u", 1.0, "easy"))
     ]))  # fmt: skip
     house.append("held_out", arrow_rows("held_out", [

@@ -70,7 +70,8 @@ def pair(name: str, chosen: list[Message], rejected: list[Message], **keys: Any)
 
 def scenario(name: str, **keys: Any) -> LoggedScenario:
     given = {
-        "build": BUILD, "scenario_id": name, "prompt": PROMPT, "tools": json.dumps(TOOLS),
+        "build": BUILD, "key": f"{BUILD}:{name}", "scenario_id": name, "prompt": PROMPT,
+        "tools": json.dumps(TOOLS),
         "episodes": 4, "pass_rate": 0.25, "difficulty": "mixed", "logged": ["e1", "e2"], **keys,
     }  # fmt: skip
     return LoggedScenario(**given)

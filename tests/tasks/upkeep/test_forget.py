@@ -193,7 +193,7 @@ def test_a_user_nobody_knows_is_refused_and_not_recorded(config, clock, built):
 
 
 def test_a_home_that_refused_nothing_and_built_nothing_forgets_too(config, clock, built):
-    for table in ("quarantine", "trajectories", "pairs", "split_keys", "signals"):
+    for table in ("quarantine", "trajectories", "pairs", "scenarios", "split_keys", "signals"):
         shutil.rmtree(Warehouse(config.home).location(table))
     result = forget(config, BERTA, clock=clock)
     assert (result["episodes"], result["quarantine"], result["builds"]) == (2, 0, [])
