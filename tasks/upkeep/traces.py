@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ class Traces(NamedTuple):
     signals: list[str]
     refused: list[str]
     split_keys: list[str]
-    scenarios: list[str] = []
+    scenarios: Sequence[str] = ()
     """Scenarios of builds that hold the user's episodes among others'; records of older releases
     have none."""
 
