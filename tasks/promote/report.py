@@ -62,10 +62,7 @@ def calibration_of(night: Night) -> str:
     """Draw how predictions held against verified outcomes; nothing where none were made."""
     bins = night.label.get("calibration", {}).get("bins", [])
     sums = np.array(
-        [
-            [b["n"], b["n"] * (b["predicted"] or 0.0), b["n"] * (b["observed"] or 0.0)]
-            for b in bins
-        ]
+        [[b["n"], b["n"] * (b["predicted"] or 0.0), b["n"] * (b["observed"] or 0.0)] for b in bins]
     )
     return plot(sums) if len(sums) and sums[:, 0].sum() else ""
 
