@@ -23,6 +23,7 @@ from tasks.build.manifest import (
     save_manifest,
 )
 from tasks.build.payload import trajectories, write
+from tasks.label.hearing import days_of
 from warehouse.catalog import Catalog
 from warehouse.tables import Warehouse
 
@@ -64,7 +65,7 @@ def build(
     earlier = replayed_builds(config.home, night, config.build.replay_nights)
     catalog = pinned(warehouse, inputs)
     report("build", 0, 4, "choosing")
-    chosen = choose(catalog, config, night, earlier)
+    chosen = choose(catalog, lambda days: pinned(warehouse, inputs, days), config, night, earlier)
     report("build", 1, 4, "leak check")
     leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
     report("build", 2, 4, "rows")
@@ -111,11 +112,22 @@ def nights_of(home: Path, night: str, earlier: Sequence[str]) -> list[str]:
     return [night, *(made["night"] for made in manifests if made is not None)]
 
 
-def pinned(warehouse: Warehouse, inputs: Mapping[str, int]) -> Catalog:
-    """Open the tables as a build saw them: one that was not there yet is empty."""
+def pinned(
+    warehouse: Warehouse, inputs: Mapping[str, int], days: Sequence[str] | None = None
+) -> Catalog:
+    """Open the tables as a build saw them: one that was not there yet is empty.
+
+    Args:
+        warehouse: The tables.
+        inputs: Versions.
+        days: Days of the episodes that are to be seen; None is all.
+    """
     versions = {table: version for table, version in inputs.items() if version >= 0}
-    unwritten: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
-    return warehouse.catalog(versions=versions, only=INPUTS, files=unwritten)
+    files: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
+    if days is not None and "episodes" in versions:
+        there = warehouse.files("episodes", versions["episodes"])
+        files["episodes"] = [file for file in there if not days_of([file]) - set(days)]
+    return warehouse.catalog(versions=versions, only=INPUTS, files=files)
 
 
 def trained_on(chosen: Chosen) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -46,11 +46,18 @@ class Chosen(NamedTuple):
         return self.night.filter(pl.col("side") == side)
 
 
-def choose(catalog: Catalog, config: FlywheelConfig, night: str, earlier: Sequence[str]) -> Chosen:
+def choose(
+    catalog: Catalog,
+    of_days: Callable[[Sequence[str]], Catalog],
+    config: FlywheelConfig,
+    night: str,
+    earlier: Sequence[str],
+) -> Chosen:
     """Choose by narrow columns what a night's build is made of.
 
     Args:
         catalog: The tables at the versions that the build pins.
+        of_days: Gives the same with the episodes of some days alone.
         config: Shares, caps and guards.
         night: `YYYY-MM-DD`.
         earlier: Builds of earlier nights, oldest first, whose successes are replayed.
@@ -63,6 +70,7 @@ def choose(catalog: Catalog, config: FlywheelConfig, night: str, earlier: Sequen
     verdicts = night_verdicts(catalog, night)
     sides = sides_of(catalog, verdicts, settings, night)
     verdicts = verdicts.with_columns(sides.side.alias("side"), sides.group.alias("group"))
+    own = of_days(verdicts["day"].unique().sort().to_list())
     sft = sft_rows(verdicts, settings)
     kto, kto_dropped = kto_rows(verdicts, settings)
     kept, dropped = scenarios(verdicts, settings)
@@ -80,7 +88,7 @@ def choose(catalog: Catalog, config: FlywheelConfig, night: str, earlier: Sequen
         kto_dropped=kto_dropped,
         scenarios=kept,
         dropped=dropped,
-        pairs=choose_pairs(catalog, verdicts, settings, config.label.step_shrinkage, night),
+        pairs=choose_pairs(own, verdicts, settings, config.label.step_shrinkage, night),
     )
 
 

@@ -16,9 +16,9 @@ def night_verdicts(catalog: Catalog, night: str) -> pl.DataFrame:
         night: `YYYY-MM-DD`.
 
     Returns:
-        One row an episode, by id: `episode_id`, `scenario_id`, `session_id`, `user_id`, `question`,
-        `body_digest`, `problem` (the scenario, else `question:` and the question), `state`,
-        `confidence`, `total`, `decided_by`, `step_states`, `step_actions`, `step_returns`.
+        One row an episode, by id: `episode_id`, `day`, `scenario_id`, `session_id`, `user_id`,
+        `question`, `body_digest`, `problem` (the scenario, else `question:` and the question),
+        `state`, `confidence`, `total`, `decided_by`, `step_states`, `step_actions`, `step_returns`.
         Episodes that an infrastructure error ended are left out.
 
     Raises:

@@ -51,7 +51,13 @@ def remake(config: FlywheelConfig, digest: str) -> dict[str, Any]:
                 f"Build the night anew: `flywheel build --night {manifest['night']}`.",
             )
     catalog = pinned(warehouse, manifest["inputs"])
-    chosen = choose(catalog, settings, manifest["night"], manifest["earlier"])
+    chosen = choose(
+        catalog,
+        lambda days: pinned(warehouse, manifest["inputs"], days),
+        settings,
+        manifest["night"],
+        manifest["earlier"],
+    )
     made = remade(catalog, chosen, digest, manifest["nights"])
     tables = {
         table: {**part._asdict(), "same": part._asdict() == manifest["rows"][table]}

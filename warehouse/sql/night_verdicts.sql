@@ -1,6 +1,6 @@
 -- Question: which labelled episodes of a night are there to choose from, in narrow columns?
 -- Grain: one labelled episode that no infrastructure error ended and no other supersedes.
--- Columns: episode_id, scenario_id, session_id, user_id, question, body_digest, problem (scenario,
+-- Columns: episode_id, day, scenario_id, session_id, user_id, question, body_digest, problem (scenario,
 --   else the question, else the body), state, confidence, total, decided_by, step_states, step_actions,
 --   step_returns. $night: `YYYY-MM-DD`.
 WITH newest AS (
@@ -11,6 +11,7 @@ WITH newest AS (
 )
 SELECT
     e.episode_id,
+    e.day,
     e.scenario_id,
     e.session_id,
     e.user_id,
@@ -27,7 +28,7 @@ SELECT
     l.step_actions,
     l.step_returns
 FROM (
-    SELECT episode_id, scenario_id, session_id, user_id, question, body_digest
+    SELECT episode_id, day, scenario_id, session_id, user_id, question, body_digest
     FROM episodes
     WHERE night = $night
 ) AS e
