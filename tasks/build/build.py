@@ -29,8 +29,8 @@ from warehouse.tables import Warehouse
 
 INPUTS = ("episodes", "labels", "signals", "step_values", "split_keys", "trajectories", "held_out")
 """Tables whose versions pin a build; a build adds to the last three."""
-PAIRED = ("episodes", "signals", "step_values")
-"""Tables that pairs are chosen from."""
+OWN = ("episodes", "labels", "signals", "step_values")
+"""Tables that hold what a night itself is known by."""
 WRITTEN = ("trajectories", "pairs", "scenarios", "held_out", "split_keys")
 PINNED = ("episodes", "labels", "signals")
 """Those whose versions make another build: what a build itself adds to makes none."""
@@ -122,14 +122,14 @@ def pinned(
     Args:
         warehouse: The tables.
         inputs: Versions.
-        days: Days of the episodes that are to be seen, with the tables `PAIRED` alone; None is all.
+        days: Days of the episodes that are to be seen, with the tables `OWN` alone; None is all.
     """
     versions = {table: version for table, version in inputs.items() if version >= 0}
     files: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
-    if days is not None and "episodes" in versions:
-        there = warehouse.files("episodes", versions["episodes"])
-        files["episodes"] = [file for file in there if not days_of([file]) - set(days)]
-    only = INPUTS if days is None else PAIRED
+    for table in ("episodes", "labels") if days is not None else ():
+        there = warehouse.files(table, versions[table]) if table in versions else []
+        files[table] = [file for file in there if not days_of([file]) - set(days or ())]
+    only = INPUTS if days is None else OWN
     return warehouse.catalog(versions=versions, only=only, files=files)
 
 

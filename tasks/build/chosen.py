@@ -57,7 +57,7 @@ def choose(
 
     Args:
         catalog: The tables at the versions that the build pins.
-        of_days: Gives the same with the episodes of some days alone.
+        of_days: Gives the same with the episodes and labels of some days alone.
         config: Shares, caps and guards.
         night: `YYYY-MM-DD`.
         earlier: Builds of earlier nights, oldest first, whose successes are replayed.
@@ -67,10 +67,10 @@ def choose(
         InvariantError: One group holds too many episodes.
     """
     settings = config.build
-    verdicts = night_verdicts(catalog, night)
+    own = of_days(catalog.query("days_of_night", {"night": night})["day"].to_pylist())
+    verdicts = night_verdicts(own, night, catalog)
     sides = sides_of(catalog, verdicts, settings, night)
     verdicts = verdicts.with_columns(sides.side.alias("side"), sides.group.alias("group"))
-    own = of_days(verdicts["day"].unique().sort().to_list())
     sft = sft_rows(verdicts, settings)
     kto, kto_dropped = kto_rows(verdicts, settings)
     kept, dropped = scenarios(verdicts, settings)

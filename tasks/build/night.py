@@ -8,12 +8,13 @@ from schemas.errors import MissingStateError
 from warehouse.catalog import Catalog
 
 
-def night_verdicts(catalog: Catalog, night: str) -> pl.DataFrame:
+def night_verdicts(catalog: Catalog, night: str, whole: Catalog | None = None) -> pl.DataFrame:
     """Read the newest label of each episode of a night, with what the episode is known by.
 
     Args:
         catalog: Sees `episodes` and `labels`, at the versions the build pins.
         night: `YYYY-MM-DD`.
+        whole: Sees the episodes and labels of all nights; None where `catalog` does.
 
     Returns:
         One row an episode, by id: `episode_id`, `day`, `scenario_id`, `session_id`, `user_id`,
@@ -24,12 +25,16 @@ def night_verdicts(catalog: Catalog, night: str) -> pl.DataFrame:
     Raises:
         MissingStateError: There are none.
     """
-    table = catalog.query("night_verdicts", {"night": night})
-    if not table.num_rows:
-        nights = catalog.query("labelled_nights")["night"].to_pylist()
+    verdicts = pl.DataFrame(catalog.query("night_verdicts", {"night": night}))
+    if whole is not None:
+        # A later night's files, which `catalog` may not see, may go on from this night's episodes.
+        gone = pl.DataFrame(whole.query("superseded"))
+        verdicts = verdicts.join(gone, on="episode_id", how="anti", maintain_order="left")
+    if verdicts.is_empty():
+        nights = (whole or catalog).query("labelled_nights")["night"].to_pylist()
         known = ", ".join(nights[-5:]) or "none"
         raise MissingStateError(
             f"no labelled episodes of night {night}",
             f"Ingest and label some, or name a night that has any: {known}.",
         )
-    return pl.DataFrame(table)
+    return verdicts

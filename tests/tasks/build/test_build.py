@@ -193,3 +193,31 @@ def test_real_logs_give_their_26_candidate_pairs_and_every_one_is_accounted_for(
     # 18 successes of 12 tasks, at most two of one task.
     assert 0 < account["sft"] <= 18
     assert account["kto"] <= 48
+
+
+def test_an_episode_that_a_later_night_goes_on_from_is_not_built_again(config, clock, write):
+    said = [{"role": "user", "content": "how many?"}]
+
+    def call(number, messages, answer, **keys):
+        response = {"index": 0, "message": {"role": "assistant", "content": answer}}
+        return {
+            "timestamp": 1767312000 + 90_000 * number, "workload_id": "w", "client_id": "c",
+            "session_id": "s", "request": {"model": "m", "messages": messages},
+            "response": {"id": f"call-{number}", "choices": [response]}, **keys,
+        }  # fmt: skip
+
+    def made(night):
+        label(config, night=night, clock=clock)
+        part = config.build.model_copy(update={"held_out_share": 0.0})
+        return build(config.model_copy(update={"build": part}), night=night, clock=clock)
+
+    praise = {"episode_id": "call-0", "kind": "thumbs", "value": 1, "timestamp": 1767312100}
+    ingest(config, [write("a.jsonl", call(0, said, "one"))], night="2026-01-02", clock=clock)
+    ingest(config, [write("f.jsonl", praise)], night="2026-01-02", clock=clock)
+    assert made("2026-01-02")["sft"] == 1
+    # A day later the session goes on: the first part is nobody's episode any more.
+    said += [{"role": "assistant", "content": "one"}, {"role": "user", "content": "sure?"}]
+    ingest(config, [write("b.jsonl", call(1, said, "yes"))], night="2026-01-03", clock=clock)
+    assert made("2026-01-03")["sft"] == 1
+    with pytest.raises(MissingStateError, match="no labelled episodes of night 2026-01-02"):
+        made("2026-01-02")
