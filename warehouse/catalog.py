@@ -38,6 +38,8 @@ class Catalog:
     Args:
         views: Tables on disk; one without files is an empty view with its declared columns.
         relations: Arrow tables by name.
+
+    `superseded` says whether any episode that it sees has taken the place of another.
     """
 
     def __init__(self, views: Sequence[Relation], relations: Mapping[str, pa.Table]) -> None:
@@ -47,7 +49,7 @@ class Catalog:
         self.connection.execute(named_sql("agent_view") or "")
         for view in views:
             self._add_view(view)
-        superseded = "episodes" in self.schemas and self._superseded()
+        superseded = self.superseded = "episodes" in self.schemas and self._superseded()
         if "episodes" in self.schemas:
             self.schemas[WHOLE] = self.schemas["episodes"]
             visible = named_sql("visible_episodes") if superseded else f"FROM {WHOLE}"

@@ -26,7 +26,7 @@ def night_verdicts(catalog: Catalog, night: str, whole: Catalog | None = None) -
         MissingStateError: There are none.
     """
     verdicts = pl.DataFrame(catalog.query("night_verdicts", {"night": night}))
-    if whole is not None:
+    if whole is not None and whole.superseded:
         # A later night's files, which `catalog` may not see, may go on from this night's episodes.
         gone = pl.DataFrame(whole.query("superseded"))
         verdicts = verdicts.join(gone, on="episode_id", how="anti", maintain_order="left")
