@@ -48,5 +48,7 @@ def remade(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
     same = "is the same, byte for byte" if result["same"] else "[red]is not the same[/red]"
     console.print(f"Build {result['digest']} of night {result['night']} {same}.")
+    if not (result["same"] or result["same_code"]):
+        console.print("It was made by another version of the code, which may be why.")
     for note in result["forgotten"]:
         console.print(f"[yellow]{escape(note['note'])}[/yellow] ({note['at']})")

@@ -125,9 +125,10 @@ def build(
         )  # fmt: skip
 
     def again(session: Session) -> dict[str, Any]:
+        from flows.code import code_version
         from tasks.build.remake import remake
 
-        return remake(session.config, at or "")
+        return remake(session.config, at or "", code_version())
 
     if at:
         act(Call(config, home, as_json), again, build_show.remade)

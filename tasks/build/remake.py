@@ -14,16 +14,18 @@ from warehouse.tables import Warehouse
 from warehouse.upkeep import readable
 
 
-def remake(config: FlywheelConfig, digest: str) -> dict[str, Any]:
+def remake(config: FlywheelConfig, digest: str, code: str = "") -> dict[str, Any]:
     """Choose and fetch the rows of a build again, without writing any.
 
     Args:
         config: Home; what the build was made with is taken from its manifest.
         digest: The build.
+        code: Version of the code now.
 
     Returns:
-        `digest`, `night`, `same` (all rows are the same bytes), and of each table `rows`, `sha256`
-        and `same`; `forgotten`, where users were removed since, which breaks the pin.
+        `digest`, `night`, `same` (all rows are the same bytes), `same_code` (it was made by the
+        code of now; other code may make other bytes), and of each table `rows`, `sha256` and
+        `same`; `forgotten`, where users were removed since, which breaks the pin.
 
     Raises:
         MissingStateError: There is no such build, or a version it pins is gone.
@@ -67,6 +69,7 @@ def remake(config: FlywheelConfig, digest: str) -> dict[str, Any]:
         "digest": digest,
         "night": manifest["night"],
         "same": all(part["same"] for part in tables.values()),
+        "same_code": manifest["code"] == code,
         "tables": tables,
         "forgotten": manifest.get("forgotten", []),
     }

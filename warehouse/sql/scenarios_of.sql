@@ -2,5 +2,5 @@
 -- Grain: one scenario of one build. Columns: key (`build:scenario_id`). Relation wanted: episode_id.
 SELECT key
 FROM scenarios
-WHERE list_has_any(logged, (SELECT list(episode_id) FROM wanted))
+WHERE key IS NOT NULL AND list_has_any(logged, (SELECT list(episode_id) FROM wanted))
 ORDER BY key
