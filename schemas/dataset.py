@@ -42,6 +42,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True):
     build: str
     """Version of the build it belongs to (the manifest's digest)."""
     use: Literal["sft", "kto", "rl"]
+    """`rl` stands in builds of older releases; `scenarios` has taken its place."""
     episode_id: str
     scenario_id: str | None = None
     messages: list[Message]
@@ -133,18 +134,5 @@ class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
     group: int
     """Key that named the group when it was first seen."""
     side: Literal["train", "held_out", "retired"]
-    """`retired`: groups of both sides grew together; neither trained nor evaluated."""
-    night: str
-
-
-class SplitKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One session, scenario or question, and the side on which it falls once and for ever."""
-
-    key: str
-    """Digest of kind and value."""
-    kind: Literal["session", "scenario", "question"]
-    group: str
-    """Key that named the group when it was first seen."""
-    split: Literal["train", "held_out", "retired"]
     """`retired`: groups of both sides grew together; neither trained nor evaluated."""
     night: str

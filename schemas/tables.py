@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pyarrow as pa
 
-from schemas.dataset import HeldOut, LoggedScenario, Pair, SplitKey, SplitRow, Trajectory
+from schemas.dataset import HeldOut, LoggedScenario, Pair, SplitRow, Trajectory
 from schemas.episode import Episode
 from schemas.label import Label
 from schemas.labelling import Labelling
@@ -33,7 +33,6 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "labels": Label,
     "step_values": StepValue,
     "labellings": Labelling,
-    "splits": SplitKey,
     "split_keys": SplitRow,
     "scenarios": LoggedScenario,
     "held_out": HeldOut,

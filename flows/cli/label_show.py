@@ -52,9 +52,11 @@ def labelled(console: Console, result: dict[str, Any]) -> None:
 def judge_line(judge: dict[str, Any]) -> str:
     """Say in a line what was asked of the judge."""
     abstained = sum(judge["abstained"].values())
+    most = max(judge["abstained"], key=judge["abstained"].__getitem__, default="")
+    reason = f" (mostly: {most})" if most else ""
     return (
         f"{judge['source']}: {judge['groups']:,} groups, {judge['asked']:,} requests, "
-        f"{judge['cached']:,} from cache, {abstained:,} abstained, "
+        f"{judge['cached']:,} from cache, {abstained:,} abstained{reason}, "
         f"{judge['over_budget']:,} over budget"
     )
 

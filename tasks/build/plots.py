@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tasks.label.calibration import INK, LINE, POINT, SOFT
+from tasks.drawing import POINT, Sheet, text
 
-WIDTH, HEIGHT = 480, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 34, 40
+SHEET = Sheet(width=480, height=220, left=52, right=14, top=34, bottom=40)
 COLOURS = {
     "success": "fill:var(--good,#2f9e69)",
     "failure": "fill:var(--bad,#d9605a)",
@@ -72,14 +71,8 @@ def bar_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequence[i
     """
     highest = max((sum(parts) for parts in zip(*series.values(), strict=True)), default=0)
     top = nice(highest)
-    frame = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="11">'
-        f'<text x="{LEFT}" y="16" style="{INK}" font-size="13" font-weight="600">'
-        f"{escape(title)}</text>"
-    )
     drawn = [*_grid(top), *_bars(labels, series, top), *_below(labels), *_key(series)]
-    return "".join([frame, *drawn, "</svg>\n"])
+    return "".join([SHEET.opened(title), *drawn, "</svg>\n"])
 
 
 def nice(highest: int) -> int:
@@ -106,10 +99,10 @@ def _grid(top: int) -> list[str]:
     """Draw the lines and the numbers at them."""
     parts = []
     for share in (0.0, 0.5, 1.0):
-        y = _y(share)
+        y = SHEET.y(share)
         parts += [
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" style="{LINE}"/>',
-            _text(LEFT - 8, y + 4, "end", f"{round(top * share):,}"),
+            SHEET.line(y),
+            text(SHEET.left - 8, y + 4, "end", f"{round(top * share):,}"),
         ]
     return parts
 
@@ -118,12 +111,12 @@ def _bars(labels: Sequence[str], series: Mapping[str, Sequence[int]], top: int) 
     """Draw the bars, one series on top of the other; each tells its number when pointed at."""
     parts = []
     for place, label in enumerate(labels):
-        left, right = _x(place / len(labels)), _x((place + 1) / len(labels))
+        left, right = SHEET.x(place / len(labels)), SHEET.x((place + 1) / len(labels))
         below = 0
         for name, heights in series.items():
             number = heights[place]
             if number:
-                y, foot = _y((below + number) / top), _y(below / top)
+                y, foot = SHEET.y((below + number) / top), SHEET.y(below / top)
                 told = f"{label}: {number:,} {name}".rstrip()
                 style = COLOURS.get(name, POINT)
                 parts.append(
@@ -138,8 +131,9 @@ def _bars(labels: Sequence[str], series: Mapping[str, Sequence[int]], top: int) 
 def _below(labels: Sequence[str]) -> list[str]:
     """Write what the bars stand for; of many, every second, third, ..."""
     every = -(-len(labels) // LABELS) or 1
+    under = SHEET.height - SHEET.bottom + 16
     return [
-        _text(_x((place + 0.5) / len(labels)), HEIGHT - BOTTOM + 16, "middle", label)
+        text(SHEET.x((place + 0.5) / len(labels)), under, "middle", label)
         for place, label in enumerate(labels)
         if place % every == 0
     ]
@@ -149,25 +143,10 @@ def _key(series: Mapping[str, Sequence[int]]) -> list[str]:
     """Name the colours where there is more than one."""
     parts = []
     for place, name in enumerate(series if len(series) > 1 else ()):
-        x = LEFT + 90 * place
+        x = SHEET.left + 90 * place
         style = COLOURS.get(name, POINT)
         parts += [
-            f'<rect x="{x}" y="{HEIGHT - 15}" width="10" height="10" style="{style}"/>',
-            _text(x + 15, HEIGHT - 6, "start", name),
+            f'<rect x="{x}" y="{SHEET.height - 15}" width="10" height="10" style="{style}"/>',
+            text(x + 15, SHEET.height - 6, "start", name),
         ]
     return parts
-
-
-def _text(x: float, y: float, anchor: str, text: str) -> str:
-    """Write a text at an axis."""
-    return f'<text x="{x}" y="{y}" style="{SOFT}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _x(share: float) -> float:
-    """Place a share of the width."""
-    return round(LEFT + (WIDTH - LEFT - RIGHT) * share, 1)
-
-
-def _y(share: float) -> float:
-    """Place a share of the height."""
-    return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)

@@ -10,20 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from tasks.drawing import POINT, Sheet, text
 from tasks.label.block import Bools, Floats
 
 BINS = 10
 TITLE = "Predicted against verified"
-WIDTH, HEIGHT = 348, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 22, 30, 40
+SHEET = Sheet(width=348, height=300, left=46, right=22, top=30, bottom=40)
 BAR_SHARE = 0.3
 """Part of the drawing's height that the bar of the fullest bin takes."""
-INK = "fill:var(--ink,#7d8797)"
-SOFT = "fill:var(--soft,#7d8797)"
-LINE = "stroke:var(--line,#7d879766)"
-POINT = "fill:var(--greedy,#5b84e0)"
-"""Colours of the page around the drawing; where there is none, ones that show on white and black.
-"""
 
 
 def bins(predicted: Floats, succeeded: Bools) -> Floats:
@@ -93,31 +87,25 @@ def plot(counted: Floats) -> str:
     """
     error = expected_calibration_error(counted)
     title = TITLE if error is None else f"{TITLE} (ECE {error:.1%})"
-    frame = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="11">'
-        f'<text x="{LEFT}" y="16" style="{INK}" font-size="13" font-weight="600">'
-        f"{escape(title)}</text>"
-    )
-    return "".join([frame, *_axes(), *_bars(counted), *_points(counted), "</svg>"])
+    return "".join([SHEET.opened(title), *_axes(), *_bars(counted), *_points(counted), "</svg>"])
 
 
 def _axes() -> list[str]:
     """Draw the grid, the numbers at it and the diagonal."""
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y = _y(share)
+        y = SHEET.y(share)
         parts += [
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" style="{LINE}"/>',
-            _text(LEFT - 8, y + 4, "end", f"{share:.0%}"),
-            _text(_x(share), HEIGHT - BOTTOM + 16, "middle", f"{share:.0%}"),
+            SHEET.line(y),
+            text(SHEET.left - 8, y + 4, "end", f"{share:.0%}"),
+            text(SHEET.x(share), SHEET.height - SHEET.bottom + 16, "middle", f"{share:.0%}"),
         ]
     diagonal = (
-        f'<line x1="{_x(0)}" x2="{_x(1)}" y1="{_y(0)}" y2="{_y(1)}" stroke-dasharray="4 4" '
-        'style="stroke:var(--soft,#7d8797)"/>'
+        f'<line x1="{SHEET.x(0)}" x2="{SHEET.x(1)}" y1="{SHEET.y(0)}" y2="{SHEET.y(1)}"'
+        ' stroke-dasharray="4 4" style="stroke:var(--soft,#7d8797)"/>'
     )
     below = "across: predicted; up: verified; bars: number"
-    return [*parts, diagonal, _text(_x(0.5), HEIGHT - 6, "middle", below)]
+    return [*parts, diagonal, text(SHEET.x(0.5), SHEET.height - 6, "middle", below)]
 
 
 def _bars(counted: Floats) -> list[str]:
@@ -126,8 +114,8 @@ def _bars(counted: Floats) -> list[str]:
     parts = []
     for row in reliability_table(counted):
         if row["n"] > 0:
-            x, y = _x(row["from"]), _y(BAR_SHARE * row["n"] / most)
-            width, height = round(_x(row["to"]) - x - 2, 1), round(_y(0) - y, 1)
+            x, y = SHEET.x(row["from"]), SHEET.y(BAR_SHARE * row["n"] / most)
+            width, height = round(SHEET.x(row["to"]) - x - 2, 1), round(SHEET.y(0) - y, 1)
             parts.append(
                 f'<rect x="{round(x + 1, 1)}" y="{y}" width="{width}" height="{height}" '
                 f'style="{POINT}" opacity="0.18"/>'
@@ -142,22 +130,7 @@ def _points(counted: Floats) -> list[str]:
         if row["n"] > 0:
             told = f"{row['n']:,}: predicted {row['predicted']:.1%}, verified {row['observed']:.1%}"
             parts.append(
-                f'<circle cx="{_x(row["predicted"])}" cy="{_y(row["observed"])}" r="4" '
+                f'<circle cx="{SHEET.x(row["predicted"])}" cy="{SHEET.y(row["observed"])}" r="4" '
                 f'style="{POINT}"><title>{escape(told)}</title></circle>'
             )
     return parts
-
-
-def _text(x: float, y: float, anchor: str, text: str) -> str:
-    """Write a text at an axis."""
-    return f'<text x="{x}" y="{y}" style="{SOFT}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _x(share: float) -> float:
-    """Place a prediction."""
-    return round(LEFT + (WIDTH - LEFT - RIGHT) * share, 1)
-
-
-def _y(share: float) -> float:
-    """Place an observed share."""
-    return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)

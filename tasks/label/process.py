@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -122,16 +120,3 @@ def returns_to_go(rewards: Floats, lengths: Ints, terminal: Floats, discount: fl
             here = ends[episodes] - 1 - back
             returns[here] += discount * returns[here + 1]
     return returns
-
-
-def step_rewards(malformed: Floats, errors: Floats, repeated: Floats) -> Floats:
-    """Sum the process rewards of each step; arguments are counts a step, `(steps,)`."""
-    rewards = MALFORMED * malformed + TOOL_ERROR * errors + REPEAT * repeated
-    return np.asarray(rewards + 0.0, dtype=np.float64)
-
-
-def discounted_returns(
-    rewards: Floats, lengths: Sequence[int], terminal: Floats, discount: float
-) -> Floats:
-    """Give what `returns_to_go` gives."""
-    return returns_to_go(rewards, np.asarray(lengths, np.int64), terminal, discount)

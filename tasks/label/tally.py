@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.label.block import Bools, Floats, Ints
+from tasks.label.block import Bools, Floats
 from tasks.label.calibration import bins
 from tasks.label.evidence import matrix, outcomes, unfolded
 from tasks.label.signals import Kind
@@ -103,8 +103,3 @@ def summed(totals: Totals, night: str | None = None) -> dict[str, float]:
         if night is None or when == night:
             result[name] = result.get(name, 0.0) + value
     return result
-
-
-def integers(values: Floats) -> Ints:
-    """Round to whole numbers."""
-    return np.rint(values).astype(np.int64)

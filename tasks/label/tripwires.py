@@ -7,7 +7,7 @@ touched is something a person must look at.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -269,29 +269,3 @@ def _sources_disagree(night: Night) -> Tripped | None:
 def _if_any(kind: str, count: int, detail: str) -> Tripped | None:
     """Make a tripwire of a count, unless it is 0."""
     return Tripped(kind=kind, count=count, detail=detail) if count else None
-
-
-def tripwires(counts: dict[str, int]) -> list[dict[str, Any]]:
-    """List the tripwires that were touched.
-
-    Args:
-        counts: `success`, `success_with_tool_errors` and `success_without_tools`.
-
-    Returns:
-        For each `{kind, count, detail}`; an empty list when all is quiet.
-    """
-    details = {
-        "success_with_tool_errors": (
-            f"labelled success although at least {RISKY:.0%} of the tool calls failed"
-        ),
-        "success_without_tools": "labelled success although tools were offered and none was used",
-    }
-    return [
-        {
-            "kind": kind,
-            "count": counts[kind],
-            "detail": f"{counts[kind]} of {counts['success']} successes: {detail}",
-        }
-        for kind, detail in details.items()
-        if counts[kind] > 0
-    ]

@@ -74,7 +74,7 @@ def weigh_up(
     return Weighed(judged, counts, weights, calibration)
 
 
-class Block(NamedTuple):
+class Stretch(NamedTuple):
     """Some episodes, one after the other, with their evidence by row in the block."""
 
     rows: slice
@@ -91,22 +91,22 @@ class Part(NamedTuple):
     predicted: Floats
 
 
-def blocks(found: Pieces, verified: Bools) -> Iterator[Block]:
+def blocks(found: Pieces, verified: Bools) -> Iterator[Stretch]:
     """Cut episodes, and their evidence, which is in their order, into blocks; at least one."""
     for first in range(0, max(len(verified), 1), BLOCK):
         last = min(first + BLOCK, len(verified))
         start, end = np.searchsorted(found.row, [first, last])
         part = found.take(np.arange(start, end))
-        yield Block(slice(first, last), last - first, part._replace(row=part.row - first))
+        yield Stretch(slice(first, last), last - first, part._replace(row=part.row - first))
 
 
-def succeeded(outcome: Floats, verified: Bools, block: Block) -> Bools:
+def succeeded(outcome: Floats, verified: Bools, block: Stretch) -> Bools:
     """Say which verified episodes of a block succeeded."""
     return np.asarray(outcome[block.rows][verified[block.rows]] >= VERIFIED_SUCCESS, dtype=bool)
 
 
 def judge_block(
-    block: Block,
+    block: Stretch,
     outcome: Floats,
     broken: Bools,
     counts: Counts,

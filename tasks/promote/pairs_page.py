@@ -18,6 +18,7 @@ from schemas.errors import InputError, MissingStateError
 from tasks.build.manifest import load_manifest
 from tasks.ledger import run_folder, write_whole
 from warehouse.tables import Warehouse
+from warehouse.upkeep import readable
 
 SAMPLE = 10
 """Pairs on a night's page."""
@@ -88,7 +89,8 @@ def drawn_pairs(
 
     Returns:
         `build`, `night` and `pairs`: rows of the table `pairs`, each with `labels`, from episode id
-        to `state`, `success`, `decided_by` and `evidence` as the build saw them.
+        to `state`, `success`, `decided_by` and `evidence` as the build saw them, or as they are
+        now where a user who was forgotten has taken that version away.
 
     Raises:
         MissingStateError: There is no such build, or it has no pairs.
@@ -104,8 +106,11 @@ def drawn_pairs(
             f"Build {manifest['digest']} has no pairs.",
             "Name another with --build; builds/*.json in the home are the manifests.",
         )
-    version = manifest.get("inputs", {}).get("labels")
-    catalog = warehouse.catalog(versions={"labels": version}, only=["pairs", "labels"], files=files)
+    # Of a version that `forget` has taken away, the labels of now are the next best.
+    pinned = manifest.get("inputs", {}).get("labels", -1)
+    kept = readable(warehouse, "labels", [pinned]) if pinned >= 0 else []
+    versions = {"labels": pinned} if kept else {}
+    catalog = warehouse.catalog(versions=versions, only=["pairs", "labels"], files=files)
     asked = {**digest, "prefix": prefix, "seed": str(config.seed), "number": number}
     drawn = catalog.query("card_pairs_drawn", asked)
     if not drawn.num_rows:

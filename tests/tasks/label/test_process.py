@@ -11,11 +11,9 @@ from tasks.ingest.ingest import ingest
 from tasks.label.block import Block
 from tasks.label.credit import digests
 from tasks.label.process import (
-    discounted_returns,
     process_rewards,
     progress,
     returns_to_go,
-    step_rewards,
 )
 from warehouse.tables import Warehouse
 
@@ -211,10 +209,9 @@ def test_rewards_of_real_logs_are_those_of_a_look_at_one_message_after_the_other
     assert any(amount > 0 for amount in flat) == (log == "intercode-sql")
 
 
-@pytest.mark.parametrize("returns", [returns_to_go, discounted_returns])
-def test_the_end_reaches_earlier_steps_discounted_once_a_step(returns):
+def test_the_end_reaches_earlier_steps_discounted_once_a_step():
     # 1, then 0.5 * 1, then 0.5 * 0.5.
-    found = returns(np.zeros(3), np.array([3]), np.array([1.0]), 0.5)
+    found = returns_to_go(np.zeros(3), np.array([3]), np.array([1.0]), 0.5)
     assert found.tolist() == [0.25, 0.5, 1.0]
 
 
@@ -236,10 +233,3 @@ def test_a_long_episode_among_thousands_of_short_ones_is_summed_to_its_beginning
     assert found[6000:8000] == pytest.approx(left if discount == 1 else 2 - 2 * 0.5**left)
     assert found[:3] == pytest.approx([3, 2, 1] if discount == 1 else [1.75, 1.5, 1])
     assert found[8000:].tolist() == [1.0] * 3000
-
-
-def test_a_step_pays_for_each_fault():
-    one = np.array([1.0])
-    assert step_rewards(0 * one, 0 * one, 0 * one).tolist() == [0.0]
-    # Malformed 0.2, error 0.1, repeat 0.1.
-    assert step_rewards(one, one, one) == pytest.approx([-0.4])

@@ -7,6 +7,7 @@ from schemas.config import FlywheelConfig
 from tasks.build.build import build
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
+from tasks.promote.pairs_page import drawn_pairs
 from tasks.upkeep.forget import forget
 from warehouse.tables import Warehouse
 
@@ -46,4 +47,6 @@ def test_scenarios_that_hold_the_users_episodes_go_and_others_stay(tmp_path):
     assert kept() == ["heron", "walrus"]
     gone = forget(config, "berta-42", clock=clock)
     assert kept() == ["walrus"]
+    [pair] = drawn_pairs(config)["pairs"]
+    assert {side["state"] for side in pair["labels"].values()} == {"success", "failure"}
     assert [found["digest"] for found in gone["builds"]] == [made["digest"]]
