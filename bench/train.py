@@ -16,7 +16,7 @@ from bench.measure import arguments, cpu_seconds, measure, show
 from models.chat import TEMPLATE
 from models.masks import Masked, tokenise
 from models.policy import LoadedPolicy
-from models.sft import train_sft
+from models.trainers.sft import train_sft
 from models.tiny import new_policy
 from models.tokenizer import train_tokenizer
 from schemas.training_config import TinyPolicy, TrainConfig

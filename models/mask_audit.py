@@ -20,7 +20,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from models.chat import ROLES
 from models.cutting import Trained
 from models.masks import Conversation, Masked, render_prefix, rendered
-from models.preference import AgentTokensCollator, masked_pair
+from models.trainers.preference import AgentTokensCollator, masked_pair
 
 SPEAKERS = (*ROLES, "template")
 """Who a token may belong to; `template` is the head of an answer, which the policy is given."""

@@ -25,7 +25,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
-    PrinterCallback,
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -34,9 +33,10 @@ from trl import RewardTrainer
 
 from models.chat import TEMPLATE, renders, to_chat
 from models.policy import LoadedPolicy, load_policy
-from models.sft import BucketedBatches, ProgressCallback, trainer_arguments
 from models.tiny import new_policy
 from models.tokenizer import render, train_tokenizer
+from models.trainers.run import TrainerRun, run_trainer, trainer_arguments
+from models.trainers.sft import BucketedBatches
 from schemas.dataset import Pair
 from schemas.episode import Message
 from schemas.errors import ConfigurationError, TrainingError
@@ -194,8 +194,9 @@ def train_reward_model(
             f" a reward model needs {config.min_pairs}.",
             "Raise train.policy.context, or lower label.reward_model.min_pairs.",
         )
-    settings = _settings(config, folder, device, seed)
-    model, history = _fit(loaded, rows, settings, _adapter(policy), progress)
+    run = TrainerRun(folder, seed, progress)
+    settings = _settings(config, run, device)
+    model, history = _fit(loaded, rows, settings, _adapter(policy), run)
     training = Training(
         context=policy.context, used=len(rows), skipped=min(len(pairs), config.max_pairs) -
         len(rows), start=loaded.folder or None, history=history,
@@ -209,23 +210,20 @@ def _fit(
     rows: Sequence[tuple[list[int], list[int]]],
     settings: TrlRewardConfig,
     adapter: LoraConfig | None,
-    progress: Told,
+    run: TrainerRun,
 ) -> tuple[PreTrainedModel, list[dict[str, float]]]:
     """Train a backbone with one output on tokenised pairs; gives what TRL logged as well."""
-    watcher = ProgressCallback(progress)
     columns = {name: [row[side] for row in rows] for side, name in enumerate(_FEATURES)}
     trainer = BucketedRewardTrainer(
         model=_with_one_output(loaded, settings.seed),
         args=settings,
         train_dataset=Dataset.from_dict(columns, features=_FEATURES),
         processing_class=loaded.tokenizer,
-        callbacks=[watcher],
         peft_config=adapter,
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    history = run_trainer(trainer, run).history
     made: Any = trainer.model
-    return made.merge_and_unload() if isinstance(made, PeftModel) else made, watcher.history
+    return made.merge_and_unload() if isinstance(made, PeftModel) else made, history
 
 
 @contextmanager
@@ -240,9 +238,9 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _settings(config: RewardModelConfig, folder: Path, device: str, seed: int) -> TrlRewardConfig:
+def _settings(config: RewardModelConfig, run: TrainerRun, device: str) -> TrlRewardConfig:
     return TrlRewardConfig(
-        **trainer_arguments(folder, device, seed),
+        **trainer_arguments(run, device),
         per_device_train_batch_size=config.batch_size,
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,

@@ -14,7 +14,8 @@ from pydantic import Field, field_validator
 from schemas.errors import ConfigurationError
 from schemas.label_config import LabelConfig, Plugin
 from schemas.privacy import PrivacyConfig
-from schemas.training_config import Section, TrainConfig
+from schemas.section import Section
+from schemas.training_config import TrainConfig
 
 
 class IngestConfig(Section):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from schemas.errors import ConfigurationError
-from schemas.training_config import Section
+from schemas.section import Section
 
 
 class Plugin(Section):

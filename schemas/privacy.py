@@ -7,7 +7,7 @@ import re
 from pydantic import field_validator
 
 from schemas.errors import ConfigurationError
-from schemas.training_config import Section
+from schemas.section import Section
 
 KINDS = (
     "PRIVATE_KEY",

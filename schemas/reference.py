@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from schemas.config import FlywheelConfig
-from schemas.training_config import Section
+from schemas.section import Section
 
 HEADER = """# Configuration
 

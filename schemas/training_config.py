@@ -1,16 +1,26 @@
-"""Training configuration: which policy, which candidates, and their recipes."""
+"""Training configuration: which policy, which candidates, and what they may cost."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
+from schemas.errors import ConfigurationError
+from schemas.monitor_config import MonitorConfig
+from schemas.recipe_config import (
+    DpoConfig,
+    GrpoConfig,
+    KtoConfig,
+    OffPolicyConfig,
+    RejectionConfig,
+    RlooConfig,
+    SftConfig,
+)
+from schemas.section import Section
 
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+STAGES = ("sft", "dpo", "kto", "grpo", "rloo", "rejection", "off_policy")
+"""What a candidate's route is made of, joined by `+`: `sft+dpo+grpo`."""
 
 
 class TinyPolicy(Section):
@@ -48,113 +58,76 @@ class HubPolicy(Section):
 Policy = Annotated[TinyPolicy | HubPolicy, Field(discriminator="kind")]
 
 
-class SftConfig(Section):
-    """Supervised fine-tuning on successes, loss on the agent's own tokens only."""
-
-    learning_rate: float = Field(3e-3, gt=0)
-    """Peak rate of the first night (cosine, 4% warm-up)."""
-    refresh_learning_rate: float = Field(3e-4, gt=0)
-    """Peak rate when the night starts from a champion."""
-    optimizer: Literal["muon", "adamw"] = "muon"
-    """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
-    epochs: float = Field(3.0, gt=0)
-    """Passes over the successes on the first night; later nights take one."""
-    batch_size: int = Field(8, ge=1)
-    """Episodes a step."""
-    retold_share: float = Field(0.95, ge=0, le=1)
-    """Share of episodes retold with other values in each pass; 0 for none."""
-
-
-class DpoConfig(Section):
-    """Direct preference optimisation on pairs, tool and user tokens masked."""
-
-    learning_rate: float = Field(1e-4, gt=0)
-    """Constant rate."""
-    beta: float = Field(0.1, gt=0)
-    """Strength of the pull towards the reference policy."""
-    sft_weight: float = Field(0.3, ge=0)
-    """Weight of the likelihood of the chosen answer beside the preference loss."""
-    epochs: float = Field(1.0, gt=0)
-    """Passes over the pairs."""
-    batch_size: int = Field(16, ge=1)
-    """Pairs a step."""
-    max_pairs: int = Field(600, ge=1)
-    """Most pairs used in a night."""
-    kinds: tuple[Literal["episode", "decision_point", "correction", "retry"], ...] = ("episode",)
-    """Kinds of logged pairs used. `retry` prefers the call that an error had asked for to the one
-    before it, which teaches to guess (docs/results.md)."""
-    scenarios: int = Field(150, ge=0)
-    """Fresh scenarios played for pairs of the policy's own, beside those from logs; 0 for none."""
-    generations: int = Field(8, ge=2)
-    """Rollouts a scenario."""
-
-
-class GrpoConfig(Section):
-    """Group-relative policy optimisation by play in the environment."""
-
-    learning_rate: float = Field(4e-4, gt=0)
-    """Constant AdamW rate."""
-    steps: int = Field(30, ge=1)
-    """Optimiser steps."""
-    scenarios_per_step: int = Field(24, ge=1)
-    """Fresh scenarios a step."""
-    generations: int = Field(8, ge=2)
-    """Rollouts of one scenario: the group."""
-    temperature: float = Field(1.0, gt=0)
-    """Sampling temperature of rollouts."""
-    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo"] = "dapo"
-    """TRL's `loss_type`."""
-    scale_rewards: Literal["group", "batch", "none"] = "batch"
-    """TRL's `scale_rewards`."""
-    beta: float = Field(0.0, ge=0)
-    """KL penalty towards the starting policy."""
-    average_last: float = Field(0.4, ge=0, le=1)
-    """Share of the last steps whose weights are averaged into the result; 0 keeps the last."""
-
-
-class RejectionConfig(Section):
-    """On-policy rejection sampling: fine-tune on the policy's own best episodes."""
-
-    rounds: int = Field(1, ge=1)
-    """Sample-and-train rounds."""
-    scenarios: int = Field(250, ge=1)
-    """Fresh scenarios a round."""
-    generations: int = Field(8, ge=2)
-    """Rollouts a scenario."""
-    keep: int = Field(2, ge=1)
-    """Shortest distinct clean successes kept a scenario."""
-    epochs: float = Field(2.0, gt=0)
-    """Passes over what was kept."""
-    retold_share: float = Field(0.7, ge=0, le=1)
-    """Share of the kept episodes retold with other values in each pass; 0 for none."""
-    learning_rate: float = Field(6e-4, gt=0)
-    """Peak rate; the optimizer is that of `sft`."""
-
-
 class TrainConfig(Section):
     """The policy and the candidates that compete each night."""
 
     policy: Policy = TinyPolicy()
     """Which policy is trained."""
-    first_night: tuple[Literal["sft", "dpo", "grpo", "rejection"], ...] = ("sft",)
-    """Candidates when there is no champion yet; each starts from the night's SFT policy."""
-    later_nights: tuple[Literal["sft", "dpo", "grpo", "rejection"], ...] = (
-        "sft", "dpo", "grpo", "rejection",
-    )  # fmt: skip
+    first_night: tuple[str, ...] = ("sft",)
+    """Candidates when there is no champion yet: stages joined by `+`. One must be `sft`; routes
+    that begin with `sft+` go on from its policy, and so do those without it."""
+    later_nights: tuple[str, ...] = ("sft", "dpo", "kto", "grpo", "rejection")
     """Candidates when there is a champion; each starts from the champion."""
     sft: SftConfig = SftConfig()
     """Supervised fine-tuning."""
     dpo: DpoConfig = DpoConfig()
-    """Preference optimisation."""
+    """Preference optimisation on pairs."""
+    kto: KtoConfig = KtoConfig()
+    """Preference optimisation on single episodes."""
     grpo: GrpoConfig = GrpoConfig()
     """Reinforcement learning in the environment."""
+    rloo: RlooConfig = RlooConfig()
+    """The same with a leave-one-out baseline."""
     rejection: RejectionConfig = RejectionConfig()
     """Rejection sampling."""
+    off_policy: OffPolicyConfig = OffPolicyConfig()
+    """Reinforcement learning from logged episodes with log-probabilities."""
+    monitors: MonitorConfig = MonitorConfig()
+    """What is watched while it trains, and acted on."""
+    rungs: tuple[float, ...] = (0.34, 1.0)
+    """Shares of their steps after which candidates are compared; the last must be 1."""
+    keep: float = Field(0.5, gt=0, le=1)
+    """Share of the candidates that goes on after a rung, rounded up."""
+    budget_minutes: float = Field(60.0, gt=0)
+    """Most minutes that a night's training may take; what is cut short says so."""
+    checkpoint_steps: int = Field(20, ge=1)
+    """Steps between the checkpoints that a killed stage is taken up from."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time."""
     processes: int = Field(2, ge=1)
     """Candidates trained side by side, one process each."""
+    devices: int = Field(1, ge=1)
+    """Processes that train one candidate together through accelerate: GPUs, or CPU processes."""
     threads: int = Field(1, ge=1)
     """CPU threads a training process uses when several run side by side."""
     validation_scenarios: int = Field(200, ge=20)
     """Validation scenarios that choose among candidates (greedy and sampled play)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where tensors live."""
+
+    @field_validator("first_night", "later_nights")
+    @classmethod
+    def _known_stages(cls, routes: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a route with a stage that does not exist, and one that is named twice."""
+        for route in routes:
+            unknown = [stage for stage in route.split("+") if stage not in STAGES]
+            if unknown:
+                raise ConfigurationError(
+                    f"The candidate {route!r} has a stage {unknown[0]!r} that does not exist.",
+                    f"Join stages by +: {', '.join(STAGES)}.",
+                )
+        if len(set(routes)) < len(routes):
+            raise ConfigurationError(
+                f"A candidate is named twice: {', '.join(routes)}.", "Remove one of them."
+            )
+        return routes
+
+    @field_validator("rungs")
+    @classmethod
+    def _ends_at_one(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+        """Refuse rungs that do not rise to 1."""
+        if not rungs or rungs[-1] != 1.0 or sorted(set(rungs)) != list(rungs) or rungs[0] <= 0:
+            raise ConfigurationError(
+                f"train.rungs = {list(rungs)} does not rise to 1.", "Write for example [0.34, 1.0]."
+            )
+        return rungs

@@ -47,8 +47,9 @@ def work(order: Order) -> dict[str, Any]:
     """
     from models.chat import renders
     from models.policy import save_policy, use_threads
-    from tasks.train.candidates import CANDIDATES, Bench
     from tasks.train.monitors import health
+    from tasks.train.stages.bench import Bench
+    from tasks.train.stages.route import train_route
 
     use_threads(order.threads)
     config = FlywheelConfig.model_validate(order.config)
@@ -68,9 +69,14 @@ def work(order: Order) -> dict[str, Any]:
                 for p in _rows(config, "pairs", order.build, Pair)
                 if renders([*p.prompt, *p.chosen, *p.rejected])
             ],
-            start=order.start, seed=order.seed, folder=folder / "trainer", progress=_tell,
+            unpaired=[
+                t
+                for t in _rows(config, "trajectories", order.build, Trajectory, use="kto")
+                if renders(t.messages)
+            ],
+            start=order.start, seed=order.seed, folder=folder, progress=_tell,
         )  # fmt: skip
-        trained = CANDIDATES[order.candidate](bench)
+        trained = train_route(bench, order.candidate)
         seconds = time.perf_counter() - began
         played = validate(config, world, trained.policy, validation(config))
     finally:
@@ -81,8 +87,8 @@ def work(order: Order) -> dict[str, Any]:
         "stages": trained.stages,
         **played,
         "seconds": seconds,
-        "health": health(trained.history),
-        "history": trained.history,
+        "health": health(trained.stages[-1]["history"]),
+        "history": trained.stages[-1]["history"],
         "policy": str(folder / "policy"),
     }
     part = folder / f".{RESULT}"

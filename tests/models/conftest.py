@@ -131,7 +131,7 @@ def learnt(
 ) -> tuple[Any, list[dict[str, float]]]:
     """Teach a policy the shop's conversations; gives it with what the trainer logged."""
     from models.masks import tokenise
-    from models.sft import train_sft
+    from models.trainers.sft import train_sft
 
     policy = new(seed=1)
     history = train_sft(

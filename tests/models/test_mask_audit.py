@@ -18,7 +18,7 @@ from models.mask_audit import (
     under_mask,
 )
 from models.masks import Conversation, Masked, tokenise
-from models.sft import BucketedSftTrainer, as_dataset, trainer_arguments
+from models.trainers.sft import BucketedSftTrainer, as_dataset, trainer_arguments
 
 SYSTEM = {"role": "system", "content": "Be short."}
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.reference import configuration_markdown, row, sections, type_name
-from schemas.training_config import Section
+from schemas.section import Section
 
 
 class Inner(Section):

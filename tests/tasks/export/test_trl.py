@@ -94,8 +94,8 @@ def test_a_prompt_that_is_not_the_agents_turn_is_left_out(store, make, tmp_path)
 def test_trls_own_trainer_masks_all_but_what_the_agent_says(loaded, tokenizer, tmp_path):
     from trl import SFTConfig, SFTTrainer
 
-    from models.sft import trainer_arguments
     from models.tiny import new_policy
+    from models.trainers.sft import trainer_arguments
     from schemas.training_config import TinyPolicy
 
     size = TinyPolicy(hidden_size=32, layers=1, heads=2, vocabulary=420, context=1024)

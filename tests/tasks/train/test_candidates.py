@@ -10,8 +10,9 @@ from schemas.config import FlywheelConfig
 from schemas.dataset import Pair, Scenario, Trajectory
 from schemas.episode import Message, ToolCall
 from schemas.errors import TrainingError
+from schemas.recipe_config import DpoConfig, SftConfig
 from schemas.rollout import Rollout
-from schemas.training_config import DpoConfig, SftConfig, TinyPolicy, TrainConfig
+from schemas.training_config import TinyPolicy, TrainConfig
 
 
 def rollout(scenario: str, tokens: list[int], reward: float | None, **how: Any) -> Rollout:
@@ -138,7 +139,7 @@ def test_episodes_longer_than_the_context_are_left_out(tmp_path: Path) -> None:
 
 def test_a_logged_pair_parts_where_its_sides_do(tmp_path: Path) -> None:
     from models.cutting import fit_pairs
-    from models.preference import masked_pair
+    from models.trainers.preference import masked_pair
     from tasks.train.candidates import _base, _sides
 
     made = bench(tmp_path)

@@ -10,7 +10,8 @@ import pytest
 
 from schemas.config import FlywheelConfig, TrafficConfig
 from schemas.errors import ConfigurationError, TrainingError
-from schemas.training_config import GrpoConfig, SftConfig, TinyPolicy, TrainConfig
+from schemas.recipe_config import GrpoConfig, SftConfig
+from schemas.training_config import TinyPolicy, TrainConfig
 from tasks.build.build import build
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label

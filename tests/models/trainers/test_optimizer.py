@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from models.optimizer import MuonWithAdamW
+from models.trainers.optimizer import MuonWithAdamW
 
 
 def names_by_part(model: Any, optimizer: MuonWithAdamW) -> dict[str, set[str]]:

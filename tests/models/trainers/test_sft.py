@@ -8,7 +8,13 @@ import torch
 from trl import SFTConfig
 
 from models.masks import Masked, tokenise
-from models.sft import BucketedBatches, BucketedSftTrainer, as_dataset, train_sft, trainer_arguments
+from models.trainers.sft import (
+    BucketedBatches,
+    BucketedSftTrainer,
+    as_dataset,
+    train_sft,
+    trainer_arguments,
+)
 
 
 def test_the_loss_falls_to_almost_nothing_on_conversations_to_know_by_heart(

@@ -8,8 +8,8 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from models.masks import Masked, tokenise
-from models.preference import AgentTokensCollator, MaskedPair, masked_pair, train_dpo
-from schemas.training_config import DpoConfig
+from models.trainers.preference import AgentTokensCollator, MaskedPair, masked_pair, train_dpo
+from schemas.recipe_config import DpoConfig
 
 CHOSEN = Masked([1, 2, 3, 4, 5, 6], [0, 0, 1, 1, 0, 1])
 REJECTED = Masked([1, 2, 3, 7, 8], [0, 0, 1, 1, 0])

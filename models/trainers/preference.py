@@ -7,23 +7,21 @@ collator zeroes the mask wherever the agent did not speak.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 from datasets import Dataset, Features, List, Value
-from transformers import PrinterCallback
 from trl import DPOConfig as TrlDpoConfig
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from models.masks import Masked
 from models.policy import LoadedPolicy
-from models.sft import ProgressCallback, trainer_arguments
-from schemas.training_config import DpoConfig
+from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from schemas.recipe_config import DpoConfig
 
 _FEATURES = Features(
     {
@@ -96,29 +94,26 @@ def train_dpo(
     pairs: Sequence[MaskedPair],
     *,
     config: DpoConfig,
-    folder: Path,
-    seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, float]]:
+    run: TrainerRun,
+) -> Ran:
     """Train a policy in place on pairs; the policy as it comes in is the reference.
 
     Args:
         policy: Trained in place.
         pairs: Tokenised pairs.
         config: The recipe.
-        folder: Where TRL may write.
-        seed: Seed of the order.
-        progress: Told steps done and in all.
+        run: Where it writes, what it tells and when it stops.
 
     Returns:
-        What TRL logged a few steps apart: loss, rewards of both sides, accuracy, margin.
+        How far it came, and what TRL logged a few steps apart: loss, rewards of both sides,
+        accuracy, margin.
 
     Source: Rafailov et al. 2023, https://arxiv.org/abs/2305.18290, equation 7; the likelihood of
         the chosen side is added as in Pang et al. 2024, https://arxiv.org/abs/2404.19733.
     """
     columns = {name: [getattr(p, name) for p in pairs] for name in _FEATURES}
     settings = TrlDpoConfig(
-        **trainer_arguments(folder, policy.model.device.type, seed),
+        **trainer_arguments(run, policy.model.device.type),
         per_device_train_batch_size=config.batch_size,
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,
@@ -130,15 +125,11 @@ def train_dpo(
         precompute_ref_log_probs=True,
         remove_unused_columns=False,
     )
-    watcher = ProgressCallback(progress)
     trainer = TokenisedDpoTrainer(
         model=policy.model,
         args=settings,
         train_dataset=Dataset.from_dict(columns, features=_FEATURES),
         processing_class=policy.tokenizer,
         data_collator=AgentTokensCollator(pad_token_id=policy.tokenizer.pad_token_id),
-        callbacks=[watcher],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return watcher.history
+    return run_trainer(trainer, run)

@@ -8,14 +8,12 @@ no gradient are not recomputed, and the result is the mean of the last steps' we
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from datasets import Dataset
 from transformers import (
     PreTrainedModel,
-    PrinterCallback,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -25,8 +23,8 @@ from trl import GRPOTrainer
 
 from models.generation import Player, Sampling
 from models.policy import LoadedPolicy
-from models.sft import ProgressCallback, trainer_arguments
-from schemas.training_config import GrpoConfig
+from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from schemas.recipe_config import GrpoConfig
 
 _BY_ROW = (
     "prompt_ids",
@@ -146,10 +144,8 @@ def train_grpo(
     *,
     config: GrpoConfig,
     sampling: Sampling,
-    folder: Path,
-    seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, float]]:
+    run: TrainerRun,
+) -> Ran:
     """Improve a policy in place by play.
 
     Args:
@@ -158,9 +154,7 @@ def train_grpo(
         environment_factory: Makes one environment of TRL's contract with `get_reward`.
         config: The recipe.
         sampling: How rollouts are played; its temperature is the recipe's.
-        folder: Where TRL may write.
-        seed: Seed of order and sampling.
-        progress: Told steps done and in all.
+        run: Where it writes, what it tells and when it stops.
 
     Returns:
         What TRL logged a step, with `groups/mixed`: the share of groups whose rewards differ.
@@ -170,7 +164,7 @@ def train_grpo(
     """
     batch = config.scenarios_per_step * config.generations
     settings = TrlGrpoConfig(
-        **{**trainer_arguments(folder, policy.model.device.type, seed), "logging_steps": 1},
+        **{**trainer_arguments(run, policy.model.device.type), "logging_steps": 1},
         max_steps=config.steps,
         per_device_train_batch_size=batch,
         gradient_accumulation_steps=1,
@@ -184,17 +178,14 @@ def train_grpo(
         max_completion_length=sampling.episode_tokens,
     )
     average = WeightAverage(config.average_last)
-    watcher = ProgressCallback(progress)
     trainer = PlayedGrpoTrainer(
         model=policy.model,
         args=settings,
         train_dataset=Dataset.from_list(list(rows)),
         processing_class=policy.tokenizer,
         environment_factory=environment_factory,
-        callbacks=[watcher, average],
     )
     trainer.sampling = sampling
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    ran = run_trainer(trainer, run, [average])
     average.put_into(policy.model)
-    return watcher.history
+    return ran

@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
 from torch.utils.data import Sampler
-from transformers import (
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
 from models.masks import Masked
-from models.optimizer import MuonWithAdamW
 from models.policy import LoadedPolicy
+from models.trainers.optimizer import MuonWithAdamW
+from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
 
 FEATURES = Features(
     {"input_ids": List(Value("int32")), "assistant_masks": List(Value("int8"))}
 )  # explicit: `from_list` would infer types from the first rows
-
-
-_CHECKPOINTING = next(  # transformers renamed it; TRL switches it on under either name
-    name
-    for name in ("activation_checkpointing", "gradient_checkpointing")
-    if hasattr(TrainingArguments, name)
-)
-
-
-class ProgressCallback(TrainerCallback):
-    """Tells how many optimizer steps are done, and keeps what TRL logged."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
-        self.history: list[dict[str, float]] = []
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Report one step."""
-        self.progress(state.global_step, state.max_steps)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Keep one row of metrics."""
-        numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
-        self.history.append({"step": float(state.global_step), **numbers})
-
-
-def trainer_arguments(folder: Path, device: str, seed: int) -> dict[str, Any]:
-    """Give the settings every TRL trainer here shares: nothing is uploaded, nothing pickled."""
-    return {
-        "output_dir": str(folder), "report_to": "none", "save_strategy": "no", "seed": seed,
-        "use_cpu": device == "cpu", "bf16": False, _CHECKPOINTING: False,
-        "disable_tqdm": True, "dataloader_pin_memory": False, "logging_steps": 5,
-        "max_grad_norm": 1.0,
-    }  # fmt: skip
 
 
 def as_dataset(rows: Sequence[Masked]) -> Dataset:
@@ -130,32 +80,29 @@ def train_sft(
     policy: LoadedPolicy,
     rows: Sequence[Masked],
     *,
-    folder: Path,
+    run: TrainerRun,
     learning_rate: float,
     epochs: float,
     batch_size: int,
     optimizer: str,
-    seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, float]]:
+) -> Ran:
     """Fine-tune a policy in place on conversations.
 
     Args:
         policy: Trained in place.
         rows: Tokenised conversations with the agent's tokens marked.
-        folder: Where TRL may write.
+        run: Where it writes, what it tells and when it stops.
         learning_rate: Peak rate, cosine with 4% warm-up.
         epochs: Passes over the rows.
         batch_size: Conversations a step.
         optimizer: `muon` or `adamw`.
-        seed: Seed of the order.
-        progress: Told steps done and in all.
 
     Returns:
-        What TRL logged: loss, gradient norm, rate, entropy and token accuracy every few steps.
+        How far it came, and what TRL logged: loss, gradient norm, rate, entropy and token accuracy
+        every few steps.
     """
     settings = TrlSftConfig(
-        **trainer_arguments(folder, policy.model.device.type, seed),
+        **trainer_arguments(run, policy.model.device.type),
         per_device_train_batch_size=batch_size,
         num_train_epochs=epochs,
         learning_rate=learning_rate,
@@ -164,7 +111,6 @@ def train_sft(
         weight_decay=0.01,
         max_length=None,
     )
-    watcher = ProgressCallback(progress)
     chosen: torch.optim.Optimizer | None = None
     if optimizer == "muon":
         chosen = MuonWithAdamW(policy.model, learning_rate)
@@ -173,9 +119,6 @@ def train_sft(
         args=settings,
         train_dataset=as_dataset(rows),
         processing_class=policy.tokenizer,
-        callbacks=[watcher],
         optimizers=(chosen, None),
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return watcher.history
+    return run_trainer(trainer, run)

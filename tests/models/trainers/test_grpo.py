@@ -12,10 +12,10 @@ from trl import GRPOConfig as TrlGrpoConfig
 from trl import GRPOTrainer
 
 from models.generation import Player, Sampling
-from models.grpo import PlayedGrpoTrainer, WeightAverage, train_grpo
 from models.masks import tokenise
-from models.sft import train_sft, trainer_arguments
-from schemas.training_config import GrpoConfig
+from models.trainers.grpo import PlayedGrpoTrainer, WeightAverage, train_grpo
+from models.trainers.sft import train_sft, trainer_arguments
+from schemas.recipe_config import GrpoConfig
 
 ASKED = [{"role": "user", "content": "is it so?"}]
 

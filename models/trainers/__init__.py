@@ -1,0 +1,1 @@
+"""Trainers: TRL's, with what they need around them to train an agent."""
