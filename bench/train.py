@@ -16,9 +16,10 @@ from bench.measure import arguments, cpu_seconds, measure, show
 from models.chat import TEMPLATE
 from models.masks import Masked, tokenise
 from models.policy import LoadedPolicy
-from models.trainers.sft import train_sft
 from models.tiny import new_policy
 from models.tokenizer import train_tokenizer
+from models.trainers.run import TrainerRun
+from models.trainers.sft import train_sft
 from schemas.training_config import TinyPolicy, TrainConfig
 
 EPISODES = 600
@@ -51,9 +52,9 @@ def timed(
 ) -> dict[str, Any]:
     """Train between two looks at the CPU clock."""
     started = cpu_seconds()
-    history = train_sft(
-        policy, rows, folder=folder, learning_rate=config.sft.learning_rate, epochs=1.0,
-        batch_size=config.sft.batch_size, optimizer=config.sft.optimizer, seed=seed,
+    ran = train_sft(
+        policy, rows, run=TrainerRun(folder, seed), learning_rate=config.sft.learning_rate,
+        epochs=1.0, batch_size=config.sft.batch_size, optimizer=config.sft.optimizer,
     )  # fmt: skip
     cpu_s = cpu_seconds() - started
     tokens = sum(len(row.input_ids) for row in rows)
@@ -61,7 +62,7 @@ def timed(
         "sft_tokens_per_cpu_s": tokens / cpu_s,
         "tokens": tokens,
         "parameters": policy.model.num_parameters(),
-        "last_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
+        "last_loss": next(row["loss"] for row in reversed(ran.history) if "loss" in row),
     }
 
 

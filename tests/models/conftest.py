@@ -131,15 +131,16 @@ def learnt(
 ) -> tuple[Any, list[dict[str, float]]]:
     """Teach a policy the shop's conversations; gives it with what the trainer logged."""
     from models.masks import tokenise
+    from models.trainers.run import TrainerRun
     from models.trainers.sft import train_sft
 
     policy = new(seed=1)
-    history = train_sft(
+    ran = train_sft(
         policy, tokenise(list(CHATS.values()) * 200, policy.tokenizer),
-        folder=tmp_path_factory.mktemp("sft"), learning_rate=2e-2, epochs=1, batch_size=7,
-        optimizer="muon", seed=0,
+        run=TrainerRun(tmp_path_factory.mktemp("sft"), 0), learning_rate=2e-2, epochs=1,
+        batch_size=7, optimizer="muon",
     )  # fmt: skip
-    return policy, history
+    return policy, ran.history
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from models.mask_audit import (
     under_mask,
 )
 from models.masks import Conversation, Masked, tokenise
-from models.trainers.sft import BucketedSftTrainer, as_dataset, trainer_arguments
+from models.trainers.run import TrainerRun, trainer_arguments
+from models.trainers.sft import BucketedSftTrainer, as_dataset
 
 SYSTEM = {"role": "system", "content": "Be short."}
 
@@ -110,7 +111,9 @@ def test_the_labels_of_a_trainers_own_batch_are_those_that_are_counted(
     policy = new()
     fitted = fit([Conversation(c) for c in chats.values()], policy.tokenizer, 256)
     settings = SFTConfig(
-        **trainer_arguments(tmp_path, "cpu", 0), per_device_train_batch_size=7, max_length=None
+        **trainer_arguments(TrainerRun(tmp_path, 0), "cpu"),
+        per_device_train_batch_size=7,
+        max_length=None,
     )
     trainer = BucketedSftTrainer(
         model=policy.model, args=settings, train_dataset=as_dataset([r for _, r in fitted.kept]),

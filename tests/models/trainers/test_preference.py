@@ -9,6 +9,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from models.masks import Masked, tokenise
 from models.trainers.preference import AgentTokensCollator, MaskedPair, masked_pair, train_dpo
+from models.trainers.run import TrainerRun
 from schemas.recipe_config import DpoConfig
 
 CHOSEN = Masked([1, 2, 3, 4, 5, 6], [0, 0, 1, 1, 0, 1])
@@ -92,11 +93,11 @@ def test_training_raises_the_agents_margin(parrot: Any, tmp_path: Path) -> None:
     before = agent_margin(parrot, pair)
     assert before < 0  # by heart it would count tea, and the pair prefers rice
     told: list[tuple[int, int]] = []
-    history = train_dpo(
-        parrot, [pair] * 32, config=DpoConfig(learning_rate=3e-3, batch_size=4), folder=tmp_path,
-        seed=0, progress=lambda done, total: told.append((done, total)),
+    ran = train_dpo(
+        parrot, [pair] * 32, config=DpoConfig(learning_rate=3e-3, batch_size=4),
+        run=TrainerRun(tmp_path, 0, lambda done, total: told.append((done, total))),
     )  # fmt: skip
     assert agent_margin(parrot, pair) > before + 2
     assert told[-1] == (8, 8)  # 32 pairs by 4
-    margins = [row["rewards/margins"] for row in history if "rewards/margins" in row]
+    margins = [row["rewards/margins"] for row in ran.history if "rewards/margins" in row]
     assert margins[-1] > margins[0]

@@ -8,13 +8,8 @@ import torch
 from trl import SFTConfig
 
 from models.masks import Masked, tokenise
-from models.trainers.sft import (
-    BucketedBatches,
-    BucketedSftTrainer,
-    as_dataset,
-    train_sft,
-    trainer_arguments,
-)
+from models.trainers.run import TrainerRun, trainer_arguments
+from models.trainers.sft import BucketedBatches, BucketedSftTrainer, as_dataset, train_sft
 
 
 def test_the_loss_falls_to_almost_nothing_on_conversations_to_know_by_heart(
@@ -31,7 +26,9 @@ def test_labels_outside_the_agent_mask_are_ignored(new: Any, chats: Any, tmp_pat
     policy = new()
     rows = tokenise(list(chats.values()), policy.tokenizer)
     settings = SFTConfig(
-        **trainer_arguments(tmp_path, "cpu", 0), per_device_train_batch_size=7, max_length=None
+        **trainer_arguments(TrainerRun(tmp_path, 0), "cpu"),
+        per_device_train_batch_size=7,
+        max_length=None,
     )
     trainer = BucketedSftTrainer(
         model=policy.model, args=settings, train_dataset=as_dataset(rows),
@@ -54,7 +51,9 @@ def test_tokens_outside_the_mask_change_no_gradient_of_their_own(new: Any, tmp_p
         policy = new(seed=5)
         row = Masked([5, 11, 12, 13, last], [0, 0, 1, 1, 0])
         settings = SFTConfig(
-            **trainer_arguments(tmp_path, "cpu", 0), per_device_train_batch_size=1, max_length=None
+            **trainer_arguments(TrainerRun(tmp_path, 0), "cpu"),
+            per_device_train_batch_size=1,
+            max_length=None,
         )
         trainer = BucketedSftTrainer(
             model=policy.model, args=settings, train_dataset=as_dataset([row]),
@@ -74,9 +73,9 @@ def test_progress_tells_every_step_of_all(
     policy = new()
     told: list[tuple[int, int]] = []
     train_sft(
-        policy, tokenise(list(chats.values()), policy.tokenizer), folder=tmp_path,
-        learning_rate=1e-3, epochs=1, batch_size=2, optimizer=optimizer, seed=0,
-        progress=lambda done, total: told.append((done, total)),
+        policy, tokenise(list(chats.values()), policy.tokenizer),
+        run=TrainerRun(tmp_path, 0, lambda done, total: told.append((done, total))),
+        learning_rate=1e-3, epochs=1, batch_size=2, optimizer=optimizer,
     )  # fmt: skip
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]  # 7 rows in batches of 2
 

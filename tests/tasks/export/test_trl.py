@@ -95,13 +95,15 @@ def test_trls_own_trainer_masks_all_but_what_the_agent_says(loaded, tokenizer, t
     from trl import SFTConfig, SFTTrainer
 
     from models.tiny import new_policy
-    from models.trainers.sft import trainer_arguments
+    from models.trainers.run import TrainerRun, trainer_arguments
     from schemas.training_config import TinyPolicy
 
     size = TinyPolicy(hidden_size=32, layers=1, heads=2, vocabulary=420, context=1024)
     dataset, _ = loaded("sft")
     settings = SFTConfig(
-        **trainer_arguments(tmp_path / "out", "cpu", 0), assistant_only_loss=True, max_length=None
+        **trainer_arguments(TrainerRun(tmp_path / "out", 0), "cpu"),
+        assistant_only_loss=True,
+        max_length=None,
     )
     trainer = SFTTrainer(
         model=new_policy(size, tokenizer, 0), args=settings, processing_class=tokenizer,
