@@ -1,140 +1,221 @@
-"""GRPO by play in an environment, over TRL's trainer.
+"""GRPO and RLOO by play in an environment, over TRL's trainer.
 
-TRL owns the loss, the advantages and the optimizer loop. Ours are three things around it: rollouts
-come from `models.generation` (one decode loop, the cache kept across turns), episodes that carry
-no gradient are not recomputed, and the result is the mean of the last steps' weights.
+TRL owns the loss, the group advantages and the optimizer loop. Ours is what stands around it:
+rollouts by `models.generation` (one decode loop, the cache kept across turns), scenarios drawn by
+what groups came out mixed, credit by step, the divergence from the start, and the mean of the last
+steps' weights.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from datasets import Dataset
-from transformers import (
-    PreTrainedModel,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-)
+from transformers import PreTrainedModel
 from trl import GRPOConfig as TrlGrpoConfig
-from trl import GRPOTrainer
 
+from models.chat import parse_turn
 from models.generation import Player, Sampling
 from models.policy import LoadedPolicy
+from models.trainers.advantages import outcome_advantages, returns_to_go, spread
+from models.trainers.averaging import WeightAverage
+from models.trainers.curriculum import Curriculum
+from models.trainers.drift import StartPolicy, measured_kl, token_logprobs
+from models.trainers.parts import LossInParts
 from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from schemas.episode import Message, ToolCall
 from schemas.recipe_config import GrpoConfig
+from schemas.rollout import Rollout
 
-_BY_ROW = (
-    "prompt_ids",
-    "prompt_mask",
-    "completion_ids",
-    "completion_mask",
-    "advantages",
-    "tool_mask",
-)
-_MICRO_BATCH = 48
+Chat = list[dict[str, Any]]
+Judge = Callable[[Sequence[Rollout], Sequence[Chat]], Sequence[float | None]]
+"""Gives rewards to rollouts that their environment could not judge; None abstains as well."""
 
 
-class PlayedGrpoTrainer(GRPOTrainer):
-    """TRL's GRPO trainer, with rollouts by `models.generation.Player`."""
+@dataclass
+class Play:
+    """What a trainer plays by."""
 
+    config: GrpoConfig
     sampling: Sampling
+    curriculum: Curriculum
+    start: StartPolicy | None
+    """None where the divergence is not measured."""
+    judge: Judge | None
 
-    def _generate(self, prompts: list[list[dict[str, Any]]]) -> tuple[Any, ...]:
+
+class PlayedGrpoTrainer(LossInParts):
+    """TRL's GRPO trainer over `models.generation.Player`, or over TRL's or vLLM's own rollouts."""
+
+    play: Play
+    _rollouts: list[Rollout]
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Play the scenarios that the curriculum draws, and give each step its advantage."""
+        size = cast(int, self.num_generations)
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        rows = self.play.curriculum.draw(len(inputs) * processes // size)
+        repeated = [row for row in rows for _ in range(size)]
+        mine = repeated[rank * len(inputs) : (rank + 1) * len(inputs)]
+        output: dict[str, Any] = super()._generate_and_score_completions(mine)
+        config = self.play.config
+        if config.process_weight or config.baseline != "group":
+            output["advantages"] = self._step_advantages(output["completion_mask"].shape[1])
+        return output
+
+    def _generate(self, prompts: list[Chat]) -> tuple[Any, ...]:
         """Play the batch; the return value is what `GRPOTrainer._generate` returns."""
+        if self.play.config.rollouts == "player":
+            self._rollouts = self._played(prompts)
+            answered: tuple[Any, ...] = (
+                [r.prompt_ids for r in self._rollouts],
+                [r.completion_ids for r in self._rollouts],
+                [r.agent_mask for r in self._rollouts],
+                [
+                    [{"role": m.role, "content": m.content or ""} for m in r.messages]
+                    for r in self._rollouts
+                ],
+                None, {}, None, [],
+            )  # fmt: skip
+        else:
+            answered = super()._generate(prompts)
+            self._rollouts = self._of_trl(answered)
+        if self.play.judge is not None:
+            open_ones = [i for i, r in enumerate(self._rollouts) if r.reward is None]
+            asked = [self._rollouts[i] for i in open_ones]
+            for i, reward in zip(
+                open_ones, self.play.judge(asked, [prompts[i] for i in open_ones]), strict=True
+            ):
+                self._rollouts[i].reward = reward
+        self._tell_kl()
+        return answered
+
+    def _played(self, prompts: list[Chat]) -> list[Rollout]:
+        """Play with our own decode loop, and tell how it went."""
+        environments = cast(list[Any], self.environments)
+        # No step shares another's seed, nor does a process.
+        seed = self.args.seed * 100_003 + self.state.global_step + 1
+        seed += 7_919_000_003 * self.accelerator.process_index
         model = cast(PreTrainedModel, self.model)
-        environments, size = cast(list[Any], self.environments), cast(int, self.num_generations)
-        seed = self.args.seed * 100_003 + self.state.global_step + 1  # no step shares another's
-        player = Player(model, self._tokenizer, self.sampling, seed)
+        player = Player(model, self._tokenizer, self.play.sampling, seed)
         rollouts = player.play(environments, prompts)
-        mode = "train" if model.training else "eval"
-        rewards = [r.reward for r in rollouts]
-        groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         calls = sum(r.tool_calls for r in rollouts)
-        for name, value in {
-            "groups/mixed": sum(len(set(g)) > 1 for g in groups) / len(groups),
-            "completions/clipped_ratio": sum(r.truncated for r in rollouts) / len(rollouts),
-            "completions/malformed": sum(r.malformed for r in rollouts) / len(rollouts),
-            "completions/mean_length": sum(sum(r.agent_mask) for r in rollouts) / len(rollouts),
-            "tools/failure_frequency": sum(r.tool_errors for r in rollouts) / max(calls, 1),
-        }.items():
-            self._metrics[mode][name].append(value)
-        completions = [
-            [{"role": m.role, "content": m.content or ""} for m in r.messages] for r in rollouts
-        ]
-        return (
-            [r.prompt_ids for r in rollouts],
-            [r.completion_ids for r in rollouts],
-            [r.agent_mask for r in rollouts],
-            completions, None, {}, None, [],
-        )  # fmt: skip
+        self._tell("completions/clipped_ratio", sum(r.truncated for r in rollouts) / len(rollouts))
+        lengths = [sum(r.agent_mask) for r in rollouts]
+        self._tell("completions/mean_length", sum(lengths) / len(rollouts))
+        self._tell("tools/call_frequency", calls / len(rollouts))
+        self._tell("tools/failure_frequency", sum(r.tool_errors for r in rollouts) / max(calls, 1))
+        return rollouts
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Compute the loss without the rows whose advantage is zero, in length-sorted parts.
+    def _of_trl(self, answered: tuple[Any, ...]) -> list[Rollout]:
+        """Read what TRL's loop played: malformed calls from the raw ids, verdicts by the worlds."""
+        prompt_ids, completion_ids, masks, completions, logprobs = answered[:5]
+        end = int(self._tokenizer.eos_token_id)
+        rollouts = []
+        for i, environment in enumerate(cast(list[Any], self.environments)):
+            ids, mask = completion_ids[i], masks[i]
+            said = ids[len(mask) - mask[::-1].index(0) :] if 0 in mask else ids
+            truncated = not ids or ids[-1] != end
+            malformed = not truncated and parse_turn(self._tokenizer.decode(said[:-1])).malformed
+            messages = [_message(m) for m in completions[i]]
+            if hasattr(environment, "_finish"):
+                answer = messages[-1].content if messages and not truncated else None
+                environment._finish(answer, malformed)  # noqa: SLF001 - TRL takes public names for tools
+            reward = environment.get_reward() if hasattr(environment, "get_reward") else None
+            known = logprobs[i] if logprobs is not None else []
+            rollouts.append(
+                Rollout(
+                    scenario_id="", attempt=0, messages=messages,
+                    reward=0.0 if malformed and reward is not None else reward,
+                    turns=sum(m.role == "assistant" for m in messages),
+                    tool_calls=sum(len(m.tool_calls) for m in messages),
+                    tool_errors=sum(bool(m.error) for m in messages), malformed=malformed,
+                    truncated=truncated, prompt_ids=prompt_ids[i], completion_ids=ids,
+                    agent_mask=mask, logprobs=known,
+                )
+            )  # fmt: skip
+        return rollouts
 
-        A row without advantage adds nothing to the `dapo` loss, a plain sum over tokens divided by
-        the batch's token count, so leaving it out changes no gradient. Other losses average over
-        rows, and a KL penalty acts on every row: those take TRL's own path.
-        """
-        plain = self.loss_type == "dapo" and self.beta == 0 and "old_per_token_logps" not in inputs
-        if not plain:
-            return cast(torch.Tensor, super()._compute_loss(model, inputs))  # type: ignore[no-untyped-call]
-        kept = torch.nonzero(inputs["advantages"], as_tuple=True)[0]
-        if len(kept) == 0:
-            kept = torch.arange(1, device=inputs["advantages"].device)
-        lengths = inputs["completion_mask"][kept].sum(dim=1)
-        kept = kept[torch.argsort(lengths)]
-        total: torch.Tensor | None = None
-        for part in kept.split(_MICRO_BATCH):
-            loss = super()._compute_loss(model, self._trimmed(inputs, part))  # type: ignore[no-untyped-call]
-            total = loss if total is None else total + loss
-        assert total is not None  # `kept` holds at least one row
-        return total
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Give the rollouts' verdicts, (rollouts of all processes, 1), NaN where there is none."""
+        device = self.accelerator.device
+        rewards = torch.tensor(
+            [[float("nan") if r.reward is None else float(r.reward)] for r in self._rollouts],
+            device=device,
+        )
+        gathered: torch.Tensor = self.accelerator.gather(rewards)
+        groups = gathered.view(-1, cast(int, self.num_generations))
+        mixed = [len({float(v) for v in group if not v.isnan()}) > 1 for group in groups]
+        self.play.curriculum.learn(mixed)
+        malformed = sum(r.malformed for r in self._rollouts) / len(self._rollouts)
+        self._tell("completions/malformed", malformed)
+        self._tell("groups/mixed", sum(mixed) / len(mixed))
+        self._tell("rewards/abstained", float(gathered.isnan().float().mean()))
+        return gathered
 
-    def _trimmed(self, inputs: dict[str, Any], rows: torch.Tensor) -> dict[str, Any]:
-        """Take some rows and cut the padding that only longer rows needed."""
-        part = {k: v[rows] if k in _BY_ROW else v for k, v in inputs.items()}
-        end = int(part["completion_mask"].sum(dim=1).max())
-        start = part["prompt_mask"].shape[1] - int(part["prompt_mask"].sum(dim=1).max())
-        for name in ("completion_ids", "completion_mask", "tool_mask"):
-            part[name] = part[name][:, :end]
-        for name in ("prompt_ids", "prompt_mask"):
-            part[name] = part[name][:, start:]
-        return part
+    def _step_advantages(self, width: int) -> torch.Tensor:
+        """Give each token its turn's advantage: (rollouts of this process, width)."""
+        config, size = self.play.config, cast(int, self.num_generations)
+        mine = torch.tensor(
+            [float("nan") if r.reward is None else float(r.reward) for r in self._rollouts],
+            device=self.accelerator.device,
+        )
+        # Groups never span processes here (train_grpo sees to it); the batch's deviation may.
+        everyone = self.accelerator.gather(mine)
+        first = self.accelerator.process_index * len(mine)
+        outcome, divisor = (
+            part[first : first + len(mine)].tolist()
+            for part in outcome_advantages(
+                everyone, size, baseline=config.baseline, scale=config.scale_rewards
+            )
+        )
+        worth = returns_to_go(self._rollouts, size, config.discount)
+        rows = []
+        for i, rollout in enumerate(self._rollouts):
+            judged = rollout.reward is not None
+            steps = [
+                outcome[i] + config.process_weight * step / divisor[i] if judged else 0.0
+                for step in worth[i]
+            ]
+            rows.append(spread(steps, rollout.agent_mask, width))
+        return torch.tensor(rows, device=self.accelerator.device)
 
-
-class WeightAverage(TrainerCallback):
-    """Keeps the running mean of the weights over the last share of the steps.
-
-    Source: Izmailov et al. 2018, https://arxiv.org/abs/1803.05407 (stochastic weight averaging).
-    """
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._mean: dict[str, torch.Tensor] = {}
-        self._count = 0
-
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the weights in, near the end."""
-        if state.global_step <= (1 - self._share) * state.max_steps:
+    def _tell_kl(self) -> None:
+        """Measure how far the policy is from its start; TRL does so where it is penalised."""
+        start, count = self.play.start, self.play.config.kl_rows
+        if start is None or not count or self.beta:
             return
-        self._count += 1
-        for name, value in kwargs["model"].named_parameters():
-            if name not in self._mean:
-                self._mean[name] = value.detach().clone()
-            else:
-                self._mean[name] += (value.detach() - self._mean[name]) / self._count
+        model = cast(PreTrainedModel, self.model)
+        chosen = self._rollouts[:: max(1, len(self._rollouts) // count)][:count]
+        if self.play.config.rollouts != "player":  # another engine's figures differ a little
+            with torch.inference_mode():
+                found = token_logprobs(model, chosen, self.play.sampling.temperature)
+            for rollout, row in zip(chosen, found.tolist(), strict=True):
+                rollout.logprobs = row[: len(rollout.completion_ids)]
+        self._tell("kl", measured_kl(start, chosen, self.play.sampling.temperature))
 
-    def put_into(self, model: torch.nn.Module) -> None:
-        """Load the mean into a model; does nothing if no step was taken in."""
-        with torch.no_grad():
-            for name, value in model.named_parameters():
-                if name in self._mean:
-                    value.copy_(self._mean[name])
+    def _tell(self, name: str, value: float) -> None:
+        """Log a figure: the mean over the processes."""
+        local = torch.tensor([value], device=self.accelerator.device)
+        mode = "train" if cast(torch.nn.Module, self.model).training else "eval"
+        self._metrics[mode][name].append(float(self.accelerator.gather(local).mean()))
+
+
+def _message(told: dict[str, Any]) -> Message:
+    """Read one message of TRL's loop."""
+    calls = []
+    for call in told.get("tool_calls") or []:
+        made = call.get("function", call)
+        arguments = made.get("arguments")
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        calls.append(ToolCall(name=made["name"], arguments=text))
+    content = str(told.get("content") or "")
+    failed = told["role"] == "tool" and content.startswith("Error:")
+    return Message(role=told["role"], content=content, tool_calls=calls, error=failed)
 
 
 def train_grpo(
@@ -145,6 +226,9 @@ def train_grpo(
     config: GrpoConfig,
     sampling: Sampling,
     run: TrainerRun,
+    kinds: Sequence[str] = (),
+    judge: Judge | None = None,
+    processes: int = 1,
 ) -> Ran:
     """Improve a policy in place by play.
 
@@ -153,39 +237,71 @@ def train_grpo(
         rows: One a scenario: `prompt` (chat messages) and the columns `reset(**row)` takes.
         environment_factory: Makes one environment of TRL's contract with `get_reward`.
         config: The recipe.
-        sampling: How rollouts are played; its temperature is the recipe's.
+        sampling: How rollouts are played; temperature and length are the recipe's.
         run: Where it writes, what it tells and when it stops.
+        kinds: The kind of each scenario, for the curriculum; empty draws them as they come.
+        judge: Rewards what the environment cannot judge.
+        processes: How many train together; each plays its share of the groups.
 
     Returns:
-        What TRL logged a step, with `groups/mixed`: the share of groups whose rewards differ.
+        How far it came, and what was logged a step. Ours beside TRL's: `groups/mixed`, the share of
+        groups whose rewards differ; `kl`, nats a token from the start; `rewards/abstained`,
+        `completions/malformed`.
 
     Source: Shao et al. 2024, https://arxiv.org/abs/2402.03300; token-level loss as in DAPO, Yu et
         al. 2025, https://arxiv.org/abs/2503.14476, equation 12.
     """
-    batch = config.scenarios_per_step * config.generations
-    settings = TrlGrpoConfig(
-        **{**trainer_arguments(run, policy.model.device.type), "logging_steps": 1},
+    average = WeightAverage(config.average_last)
+    even = not (config.curriculum and kinds)
+    curriculum = Curriculum(rows, kinds or [""] * len(rows), run.seed, even=even)
+    opened = [row["prompt"] for row in rows[: config.scenarios_per_step]]
+    trainer = PlayedGrpoTrainer(
+        model=policy.model,
+        args=_settings(config, sampling, run, policy.model.device.type, processes),
+        train_dataset=Dataset.from_dict({"prompt": opened}),  # the curriculum draws the scenarios
+        processing_class=policy.tokenizer,
+        environment_factory=environment_factory,
+    )
+    trainer.play = Play(
+        config, replace(sampling, temperature=config.temperature), curriculum,
+        StartPolicy(policy.model) if config.kl_rows and not config.beta else None, judge,
+    )  # fmt: skip
+    trainer.rows_at_once = config.micro_batch
+    ran = run_trainer(trainer, run, [curriculum, average])
+    if not ran.stopped or ran.stopped == "time":
+        average.put_into(policy.model)
+    return ran
+
+
+def _settings(
+    config: GrpoConfig, sampling: Sampling, run: TrainerRun, device: str, processes: int
+) -> TrlGrpoConfig:
+    served: dict[str, Any] = {}
+    if config.rollouts == "vllm":
+        served = {
+            "use_vllm": True, "vllm_mode": config.vllm_mode,
+            "vllm_server_base_url": config.vllm_url if config.vllm_mode == "server" else None,
+            "vllm_gpu_memory_utilization": config.vllm_memory,
+        }  # fmt: skip
+    if config.rollouts != "player":
+        served["generation_kwargs"] = {"max_new_tokens": sampling.turn_tokens}
+        served["max_tool_calling_iterations"] = sampling.turns
+    return TrlGrpoConfig(
+        **{**trainer_arguments(run, device), "logging_steps": 1},
         max_steps=config.steps,
-        per_device_train_batch_size=batch,
+        per_device_train_batch_size=config.scenarios_per_step * config.generations // processes,
         gradient_accumulation_steps=1,
         num_generations=config.generations,
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant",
         temperature=config.temperature,
         loss_type=config.loss_type,
+        importance_sampling_level=config.importance_sampling_level,
         scale_rewards=config.scale_rewards,
         beta=config.beta,
+        epsilon_high=config.epsilon_high,
+        entropy_coef=config.entropy_coef,
+        mask_truncated_completions=config.mask_truncated,
         max_completion_length=sampling.episode_tokens,
+        **served,
     )
-    average = WeightAverage(config.average_last)
-    trainer = PlayedGrpoTrainer(
-        model=policy.model,
-        args=settings,
-        train_dataset=Dataset.from_list(list(rows)),
-        processing_class=policy.tokenizer,
-        environment_factory=environment_factory,
-    )
-    trainer.sampling = sampling
-    ran = run_trainer(trainer, run, [average])
-    average.put_into(policy.model)
-    return ran

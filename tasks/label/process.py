@@ -6,27 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.process import MALFORMED, NO_NEWS, PROGRESS, REPEAT, TOOL_ERROR
 from tasks.ingest.near.minhash import Words, mix
 from tasks.label.block import Block, Bools, Floats, Ints
 from tasks.label.credit import NOTHING, PLACE, Digests, digests, longest_first
-
-MALFORMED = -0.2
-"""Reward of a call whose arguments are no JSON object: the tool cannot even refuse it."""
-TOOL_ERROR = -0.1
-"""Reward of a call that the tool answered with an error: half of that, as an error can teach."""
-REPEAT = -0.1
-"""Reward of a step that makes the very calls of an earlier one: it costs what a failed call does,
-and teaches less."""
-NO_NEWS = -0.02
-"""Reward of a step that was told only what it had been told before. Small, for a write that is
-acknowledged like the one before it looks the same. It is not charged on top of another fault,
-whose consequence it is: the same calls get the same results."""
-PROGRESS = 0.2
-"""Reward of a whole rise of the logged reward, from 0 to 1: what the gravest fault costs, so that
-the outcome, at 1, still decides."""
-
-# A call that works earns nothing by itself: paid calls would teach the agent to make more of them.
-# What it may earn is progress, and that is paid once however many calls it takes.
 
 
 def process_rewards(

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from models.policy import LoadedPolicy
 from models.trainers.grpo import train_grpo
 from models.trainers.run import TrainerRun
+from schemas.errors import TrainingError
 from schemas.recipe_config import GrpoConfig
 from tasks.rollout.play import opening, sampling
 from tasks.train.stages.bench import Bench, Fed
 
+SPARE = 2
+"""Scenarios drawn for each one that is played, for the curriculum to choose among."""
+
 
 def grpo(bench: Bench, policy: LoadedPolicy, recipe: GrpoConfig, run: TrainerRun) -> Fed:
     """Reinforce what works better than its group, by play in the environment."""
-    scenarios = bench.world.draw("train", recipe.steps * recipe.scenarios_per_step, run.seed + 41)
+    wanted = recipe.steps * recipe.scenarios_per_step
+    count = wanted * SPARE if recipe.curriculum else wanted
+    scenarios = bench.world.draw("train", count, run.seed + 41)
+    if not scenarios:
+        raise TrainingError(
+            "The environment has no training scenarios to play.",
+            "Take grpo, rloo and rejection out of the candidates, or give it scenarios.",
+        )
     rows = [{"prompt": opening(s, None), **json.loads(s.row)} for s in scenarios]
+    limits = sampling(bench.config, recipe.temperature)
+    tokens = round(recipe.completion_share * bench.config.train.policy.context)
     ran = train_grpo(
         policy, rows, bench.world.environment, config=recipe,
-        sampling=sampling(bench.config, recipe.temperature), run=run,
+        sampling=replace(limits, episode_tokens=tokens), run=run,
+        kinds=[s.slice for s in scenarios], processes=bench.config.train.devices,
     )  # fmt: skip
-    return Fed({"scenarios": len(rows), "episodes": len(rows) * recipe.generations}, ran)
+    played = ran.steps * recipe.scenarios_per_step
+    return Fed({"scenarios": played, "episodes": played * recipe.generations}, ran)

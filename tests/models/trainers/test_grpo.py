@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from transformers import TrainerControl, TrainerState
 from trl import GRPOConfig as TrlGrpoConfig
 from trl import GRPOTrainer
 
 from models.generation import Player, Sampling
 from models.masks import tokenise
-from models.trainers.grpo import PlayedGrpoTrainer, WeightAverage, train_grpo
-from models.trainers.sft import train_sft, trainer_arguments
+from models.policy import load_policy, save_policy
+from models.trainers.curriculum import Curriculum
+from models.trainers.grpo import Play, PlayedGrpoTrainer, train_grpo
+from models.trainers.run import TrainerRun, trainer_arguments
+from models.trainers.sft import train_sft
 from schemas.recipe_config import GrpoConfig
 
 ASKED = [{"role": "user", "content": "is it so?"}]
@@ -47,7 +49,7 @@ def trainer(policy: Any, folder: Path, seed: int = 0, **settings: Any) -> Played
     made = PlayedGrpoTrainer(
         model=policy.model,
         args=TrlGrpoConfig(
-            **{**trainer_arguments(folder, "cpu", seed), "max_steps": 1},
+            **{**trainer_arguments(TrainerRun(folder, seed), "cpu"), "max_steps": 1},
             per_device_train_batch_size=4, num_generations=4, max_completion_length=20,
             **{"loss_type": "dapo", "beta": 0.0, **settings},
         ),
@@ -56,7 +58,9 @@ def trainer(policy: Any, folder: Path, seed: int = 0, **settings: Any) -> Played
         environment_factory=Oracle,
     )  # fmt: skip
     made.current_gradient_accumulation_steps = 1
-    made.sampling = Sampling(temperature=1.0, episode_tokens=20)
+    sampling = Sampling(temperature=1.0, episode_tokens=20)
+    curriculum = Curriculum([{"prompt": ASKED}] * 4, [""] * 4, seed, even=True)
+    made.play = Play(GrpoConfig(), sampling, curriculum, None, None)
     return made
 
 
@@ -116,15 +120,31 @@ def test_a_batch_without_any_advantage_moves_nothing(new: Any, tmp_path: Path) -
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("settings", [{"loss_type": "grpo"}, {"loss_type": "dr_grpo"}])
-def test_losses_that_average_over_rows_take_trls_own_path(
-    new: Any, tmp_path: Path, settings: dict[str, Any]
+LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo")
+
+
+@pytest.mark.parametrize("settings", [{}, {"entropy_coef": 0.05}, {"beta": 0.1}])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_in_parts_is_trls_in_one_piece(
+    new: Any, tmp_path: Path, loss: str, settings: dict[str, Any]
 ) -> None:
-    made = trainer(new(), tmp_path, **settings)
+    save_policy(new(), tmp_path / "start")  # a penalty's reference is read from where it lies
+    made = trainer(load_policy(tmp_path / "start"), tmp_path, loss_type=loss, **settings)
+    made.rows_at_once = 5
     inputs = batch(advantages(12))
+    inputs["ref_per_token_logps"] = torch.full((12, 18), -5.0)
     ours = loss_and_gradient(made, PlayedGrpoTrainer._compute_loss, inputs)
     trls = loss_and_gradient(made, GRPOTrainer._compute_loss, inputs)
-    torch.testing.assert_close(ours, trls, atol=0, rtol=0)
+    torch.testing.assert_close(ours, trls, atol=2e-5, rtol=2e-4)
+
+
+def test_advantages_by_step_take_the_same_path(new: Any, tmp_path: Path) -> None:
+    made = trainer(new(), tmp_path)
+    made.rows_at_once = 7
+    by_step = advantages(30)[:, None] * torch.linspace(0.5, 1.5, 18)
+    ours = loss_and_gradient(made, PlayedGrpoTrainer._compute_loss, batch(by_step))
+    trls = loss_and_gradient(made, GRPOTrainer._compute_loss, batch(by_step))
+    torch.testing.assert_close(ours, trls, atol=1e-5, rtol=1e-5)
 
 
 def test_another_seed_plays_other_rollouts(new: Any, tmp_path: Path) -> None:
@@ -135,29 +155,6 @@ def test_another_seed_plays_other_rollouts(new: Any, tmp_path: Path) -> None:
         played.append(made._generate([ASKED] * 4)[1])
     assert played[0] == played[1]
     assert played[0] != played[2]
-
-
-def test_the_weights_of_the_last_steps_are_averaged() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage(0.4)
-    for step in range(1, 11):
-        model.weight.data.fill_(float(step))
-        state = TrainerState(global_step=step, max_steps=10)
-        average.on_step_end(None, state, TrainerControl(), model=model)
-    average.put_into(model)
-    assert model.weight.item() == pytest.approx(8.5)  # (7 + 8 + 9 + 10) / 4
-
-
-def test_a_share_of_zero_keeps_the_last_weights() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage(0.0)
-    for step in (1, 2):
-        model.weight.data.fill_(float(step))
-        average.on_step_end(
-            None, TrainerState(global_step=step, max_steps=2), TrainerControl(), model=model
-        )
-    average.put_into(model)
-    assert model.weight.item() == 2.0
 
 
 def share_of_yes(policy: Any) -> float:
@@ -173,23 +170,23 @@ def test_play_learns_what_pays(new: Any, tmp_path: Path) -> None:
     policy = new(seed=6)
     chats = [[*ASKED, {"role": "assistant", "content": said}] for said in ("yes", "no")]
     train_sft(
-        policy, tokenise(chats * 240, policy.tokenizer), folder=tmp_path, learning_rate=2e-2,
-        epochs=1, batch_size=8, optimizer="muon", seed=0,
+        policy, tokenise(chats * 240, policy.tokenizer), run=TrainerRun(tmp_path / "sft", 0),
+        learning_rate=2e-2, epochs=1, batch_size=8, optimizer="muon",
     )  # fmt: skip
     before = share_of_yes(policy)
     assert 0.2 < before < 0.7
     start = copy.deepcopy(policy.model.state_dict())
-    history = train_grpo(
+    ran = train_grpo(
         policy, [{"prompt": ASKED}] * 96, Oracle,
         config=GrpoConfig(
             steps=24, scenarios_per_step=4, generations=8, learning_rate=1e-3, average_last=0.2
         ),
-        sampling=Sampling(temperature=1.0, episode_tokens=20), folder=tmp_path, seed=0,
+        sampling=Sampling(temperature=1.0, episode_tokens=20), run=TrainerRun(tmp_path / "grpo", 0),
     )  # fmt: skip
     assert share_of_yes(policy) > max(0.7, before + 0.2)
     assert any(not torch.equal(start[k], v) for k, v in policy.model.state_dict().items())
-    steps = [row for row in history if "groups/mixed" in row]
+    steps = [row for row in ran.history if "groups/mixed" in row]
     assert len(steps) == 24
     assert all(0 <= row["groups/mixed"] <= 1 for row in steps)
-    earned = [row["reward"] for row in history if "reward" in row]
+    earned = [row["reward"] for row in ran.history if "reward" in row]
     assert sum(earned[-6:]) / 6 > sum(earned[:6]) / 6 + 0.1

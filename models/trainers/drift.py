@@ -1,0 +1,101 @@
+"""How far a policy has moved from where it started: the KL divergence, measured on its own play."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from schemas.rollout import Rollout
+
+MICRO_BATCH = 16
+"""Rollouts in one forward pass of the start."""
+
+
+class StartPolicy:
+    """The policy as it was before training: its weights, or the model without its adapter.
+
+    Args:
+        model: Trained from here on. Without an adapter its weights are copied.
+    """
+
+    def __init__(self, model: PreTrainedModel | PeftModel) -> None:
+        self._model: Any = model
+        self._copy = None if isinstance(model, PeftModel) else copy.deepcopy(model).eval()
+
+    @contextmanager
+    def weights(self) -> Iterator[PreTrainedModel]:
+        """Give the model that computes as the start did."""
+        if self._copy is not None:
+            yield self._copy
+            return
+        was_training = self._model.training
+        self._model.eval()
+        with self._model.disable_adapter():
+            yield self._model
+        self._model.train(was_training)
+
+
+def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: float) -> float:
+    """Measure the divergence from the start on rollouts that the policy has just played.
+
+    Args:
+        start: Where it started.
+        rollouts: With the log-probabilities that the policy gave its tokens.
+        temperature: Of the play; both sides are taken at it.
+
+    Returns:
+        Mean over the agent's tokens of the k3 estimate of KL(policy || start), nats a token; 0
+        where there is no token.
+
+    Source: Schulman 2020, http://joschu.net/blog/kl-approx.html, k3 = r - 1 - log r with
+        r = start / policy.
+    """
+    total, count = 0.0, 0
+    rows = sorted(rollouts, key=lambda r: len(r.prompt_ids) + len(r.completion_ids))
+    with torch.inference_mode(), start.weights() as model:
+        for begin in range(0, len(rows), MICRO_BATCH):
+            part = rows[begin : begin + MICRO_BATCH]
+            said = token_logprobs(model, part, temperature)
+            acted = _padded([r.logprobs for r in part], said)
+            mask = _padded([[float(m) for m in r.agent_mask] for r in part], said)
+            log_ratio = said - acted
+            k3 = (torch.expm1(log_ratio) - log_ratio) * mask
+            total, count = total + float(k3.sum()), count + int(mask.sum())
+    return total / max(count, 1)
+
+
+def token_logprobs(
+    model: PreTrainedModel, rollouts: Sequence[Rollout], temperature: float = 1.0
+) -> torch.Tensor:
+    """Give each completion token its log-probability: (rollouts, longest completion), 0 beyond."""
+    ids = [[*r.prompt_ids, *r.completion_ids] for r in rollouts]
+    longest = max(map(len, ids))
+    width = max(len(r.completion_ids) for r in rollouts)
+    device = model.device
+    padded = torch.tensor([[0] * (longest - len(row)) + row for row in ids], device=device)
+    seen = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=device)
+    positions = (seen.cumsum(dim=1) - 1).clamp_min(0)
+    output = model(
+        input_ids=padded, attention_mask=seen, position_ids=positions, logits_to_keep=width + 1
+    )
+    logits = output.logits[:, :-1].float() / temperature
+    targets = padded[:, -width:, None]
+    found = torch.log_softmax(logits, dim=-1).gather(2, targets)[:, :, 0]
+    # Rows end together; completions are to begin together.
+    shifts = [width - len(r.completion_ids) for r in rollouts]
+    return torch.stack([_shifted(row, shift) for row, shift in zip(found, shifts, strict=True)])
+
+
+def _shifted(row: torch.Tensor, shift: int) -> torch.Tensor:
+    return torch.cat([row[shift:], row.new_zeros(shift)])
+
+
+def _padded(rows: Sequence[Sequence[float]], like: torch.Tensor) -> torch.Tensor:
+    width = like.shape[1]
+    return torch.tensor([[*row, *([0.0] * (width - len(row)))] for row in rows], device=like.device)
