@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,6 +186,24 @@ def fetch(config: FlywheelConfig, reference: str) -> Path:
         (partial / "MLmodel").unlink(missing_ok=True)
         partial.rename(target)
     return target
+
+
+def read_file(config: FlywheelConfig, reference: str, name: str) -> bytes:
+    """Read one file of a registered policy and leave the home as it is.
+
+    Args:
+        config: Where the registry is.
+        reference: Alias or version.
+        name: File's name beside the weights.
+
+    Raises:
+        MissingStateError: There is no such version or alias.
+    """
+    found = _find(config, reference)
+    with _answering(config), tempfile.TemporaryDirectory() as folder:
+        uri = connect(config).get_model_version_download_uri(found.name, found.version)
+        file = download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder, tracking_uri=None)
+        return Path(file).read_bytes()
 
 
 def rollback(config: FlywheelConfig, *, at: str) -> tuple[str, str]:

@@ -24,19 +24,25 @@ def new_policy(
         seed: Seed of the weights.
     """
     torch.manual_seed(seed)
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden_size,
-            intermediate_size=4 * config.hidden_size * 2 // 3 // 16 * 16,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            head_dim=config.hidden_size // config.heads,
-            max_position_embeddings=config.context,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    end, padding = tokenizer.eos_token_id, tokenizer.pad_token_id
+    return Qwen3ForCausalLM(tiny_config(config, len(tokenizer), end, padding))
+
+
+def tiny_config(
+    config: TinyPolicy, vocabulary: int, end: int | None, padding: int | None
+) -> Qwen3Config:
+    """Describe a tiny policy's model; `end` and `padding` are token ids."""
+    return Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=config.hidden_size,
+        intermediate_size=4 * config.hidden_size * 2 // 3 // 16 * 16,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        head_dim=config.hidden_size // config.heads,
+        max_position_embeddings=config.context,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=padding,
     )

@@ -41,12 +41,13 @@ class TinyPolicy(Section):
 
 
 class HubPolicy(Section):
-    """A model from a hub id or local path, fine-tuned with LoRA or in full."""
+    """A model from a hub, a folder or the registry, fine-tuned with LoRA or in full."""
 
     kind: Literal["hub"] = "hub"
     """Which policy: `tiny` or `hub`."""
     model: str
-    """Hub id or local path."""
+    """Hub id (`Qwen/Qwen3-0.6B`), folder, or version in MLflow (`models:/agent-policy/3`,
+    `models:/agent-policy@champion`)."""
     lora_rank: int | None = Field(16, ge=1)
     """Rank of the LoRA adapter, merged when it is trained; None trains all weights."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"

@@ -10,6 +10,7 @@ import msgspec
 
 from models.chat import TEMPLATE, to_chat
 from models.policy import LoadedPolicy, add_adapter, load_policy
+from models.sources import resolved
 from models.tiny import new_policy
 from models.tokenizer import render, train_tokenizer
 from models.trainers.run import Ran
@@ -65,7 +66,7 @@ def _base(bench: Bench) -> LoadedPolicy:
     """Make the first night's start: a hub model, or a tiny policy that knows the logs' words."""
     made = bench.config.train.policy
     if not isinstance(made, TinyPolicy):
-        return loaded(bench, made.model)
+        return loaded(bench, resolved(bench.config, made.model))
     if not bench.successes:
         raise TrainingError(
             "There is no successful episode to learn the first words from.",
