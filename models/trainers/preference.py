@@ -2,7 +2,7 @@
 
 TRL's completion mask is everything after the prompt, tool results included, so a stock DPO run on
 tool-calling episodes mostly learns which environment text goes with the better episode. Here the
-collator zeroes the mask wherever the agent did not speak.
+collator zeroes the mask wherever the agent did not speak; TRL's own is there to compare with.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from models.policy import LoadedPolicy
 from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
 from schemas.recipe_config import DpoConfig
 
-_FEATURES = Features(
-    {
-        **{name: List(Value("int32")) for name in ("prompt_ids", "chosen_ids", "rejected_ids")},
-        **{name: List(Value("int8")) for name in ("chosen_mask", "rejected_mask")},
-    }
+_IDS = Features(
+    {name: List(Value("int32")) for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
 )
+_SAID = Features({name: List(Value("int8")) for name in ("chosen_mask", "rejected_mask")})
 
 
 class MaskedPair(msgspec.Struct, frozen=True):
@@ -111,7 +109,6 @@ def train_dpo(
     Source: Rafailov et al. 2023, https://arxiv.org/abs/2305.18290, equation 7; the likelihood of
         the chosen side is added as in Pang et al. 2024, https://arxiv.org/abs/2404.19733.
     """
-    columns = {name: [getattr(p, name) for p in pairs] for name in _FEATURES}
     settings = TrlDpoConfig(
         **trainer_arguments(run, policy.model.device.type),
         per_device_train_batch_size=config.batch_size,
@@ -128,8 +125,24 @@ def train_dpo(
     trainer = TokenisedDpoTrainer(
         model=policy.model,
         args=settings,
-        train_dataset=Dataset.from_dict(columns, features=_FEATURES),
+        train_dataset=as_dataset(pairs, config),
         processing_class=policy.tokenizer,
-        data_collator=AgentTokensCollator(pad_token_id=policy.tokenizer.pad_token_id),
+        data_collator=collator(policy, config),
     )
     return run_trainer(trainer, run)
+
+
+def as_dataset(pairs: Sequence[MaskedPair], config: DpoConfig) -> Dataset:
+    """Put pairs into a dataset with explicit types; who spoke is told only where it counts.
+
+    TRL keeps reference log-probabilities by the dataset's content, to which the mask must belong.
+    """
+    features = Features({**_IDS, **_SAID}) if config.agent_tokens_only else _IDS
+    columns = {name: [getattr(p, name) for p in pairs] for name in features}
+    return Dataset.from_dict(columns, features=features)
+
+
+def collator(policy: LoadedPolicy, config: DpoConfig) -> DataCollatorForPreference:
+    """Choose whose tokens count: the agent's, or all after the prompt."""
+    kind = AgentTokensCollator if config.agent_tokens_only else DataCollatorForPreference
+    return kind(pad_token_id=policy.tokenizer.pad_token_id)

@@ -20,10 +20,11 @@ from tasks.train.stages.bench import Bench, Fed, start
 from tasks.train.stages.imitation import rejection, sft
 from tasks.train.stages.play import grpo
 from tasks.train.stages.preference import dpo
+from tasks.train.stages.unpaired import kto
 
 Stage = Callable[[Bench, LoadedPolicy, Any, TrainerRun], Fed]
 STAGES: dict[str, Stage] = {
-    "sft": sft, "dpo": dpo, "grpo": grpo, "rloo": grpo, "rejection": rejection,
+    "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo, "rloo": grpo, "rejection": rejection,
 }  # fmt: skip
 RECORD = "stage.json"
 """Account of a stage that came to its end, beside its policy."""
