@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,7 +21,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import get_json_schema
 
 from models.cache import GrowingCache
-from models.chat import parse_turn
+from models.chat import Turn, parse_turn
 from schemas.episode import Message, ToolCall
 from schemas.rollout import Rollout
 
@@ -48,6 +49,7 @@ class _Row:
     index: int
     tools: dict[str, Callable[..., Any]]
     finish: Callable[..., None] | None
+    reply: Callable[[str], str | None] | None
     forced: list[int]
     messages: list[Message] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -73,10 +75,23 @@ def _sample(probabilities: torch.Tensor, random: torch.Generator) -> torch.Tenso
 
 
 def tools_of(environment: Any) -> dict[str, Callable[..., Any]]:
-    """List an environment's tools as TRL does: its public methods but `reset` and `get_reward`."""
+    """List an environment's tools as TRL does: its public methods but `reset` and `get_reward`.
+
+    An environment whose tools are not the same in every episode names those of this one in
+    `_offered`; None, or no such attribute, offers all.
+    """
+    offered = getattr(environment, "_offered", None)
     names = (name for name, _ in inspect.getmembers(type(environment), inspect.isfunction))
     kept = (n for n in names if not n.startswith("_") and n not in ("reset", "get_reward"))
-    return {name: getattr(environment, name) for name in kept}
+    return {n: getattr(environment, n) for n in kept if offered is None or n in offered}
+
+
+def shown_tools(environment: Any) -> list[dict[str, Any]]:
+    """Describe an environment's tools to a chat template: `_schemas`, or read off the methods."""
+    told: list[dict[str, Any]] | None = getattr(environment, "_schemas", None)
+    if told is not None:
+        return told
+    return [get_json_schema(tool) for tool in tools_of(environment).values()]
 
 
 def call_tool(tools: dict[str, Callable[..., Any]], call: ToolCall) -> tuple[str, bool]:
@@ -117,7 +132,7 @@ class Player:
         self._sampling = sampling
         self._random = torch.Generator(device=model.device).manual_seed(seed)
         self._end = int(tokenizer.eos_token_id)
-        self._suffixes: dict[tuple[str, ...], list[int]] = {}
+        self._suffixes: dict[tuple[str, tuple[str, ...]], list[int]] = {}
 
     def play(
         self,
@@ -136,7 +151,7 @@ class Player:
         Returns:
             One rollout an environment, in order; the caller sets `scenario_id` and `attempt`.
         """
-        ids = self.prompt_ids(prompts, environments[0] if environments else None)
+        ids = self.prompt_ids(prompts, environments)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         played: list[Rollout | None] = [None] * len(ids)
         was_training = self._model.training
@@ -157,20 +172,44 @@ class Player:
         return [p for p in played if p is not None]
 
     def prompt_ids(
-        self, prompts: Sequence[list[dict[str, Any]]], environment: Any = None
+        self, prompts: Sequence[list[dict[str, Any]]], environments: Sequence[Any] = ()
     ) -> list[list[int]]:
-        """Tokenise prompts up to where the agent speaks, with its tools where a template asks."""
-        tools: list[dict[Any, Any] | Callable[..., Any]] | None = None
-        if environment is not None and "tools" in (self._tokenizer.chat_template or ""):
-            tools = [get_json_schema(tool) for tool in tools_of(environment).values()]
+        """Tokenise prompts up to where the agent speaks, with its tools where a template asks.
+
+        Args:
+            prompts: The messages that open each episode.
+            environments: The environment of each, whose tools are shown; none shows no tools.
+        """
+        if not environments or "tools" not in (self._tokenizer.chat_template or ""):
+            return self._rendered(list(prompts), None)
+        groups: dict[str, list[int]] = defaultdict(list)
+        told: dict[type, str] = {}
+        for place, environment in enumerate(environments):
+            kind = type(environment)
+            if hasattr(environment, "_schemas") or hasattr(environment, "_offered"):
+                shown = json.dumps(shown_tools(environment))
+            else:  # of one class, so of one set of tools
+                shown = told[kind] = told.get(kind) or json.dumps(shown_tools(environment))
+            groups[shown].append(place)
+        found: list[list[int]] = [[]] * len(prompts)
+        for shown, places in groups.items():
+            made = self._rendered([prompts[place] for place in places], json.loads(shown))
+            for place, ids in zip(places, made, strict=True):
+                found[place] = ids
+        return found
+
+    def _rendered(
+        self, prompts: list[list[dict[str, Any]]], tools: list[Any] | None
+    ) -> list[list[int]]:
         made = self._tokenizer.apply_chat_template(
-            list(prompts), tools=tools, add_generation_prompt=True, tokenize=True,
+            prompts, tools=tools or None, add_generation_prompt=True, tokenize=True,
             return_dict=False,
         )  # fmt: skip
         return cast(list[list[int]], made)
 
     def _row(self, index: int, environment: Any) -> _Row:
-        return _Row(index, tools_of(environment), getattr(environment, "_finish", None), [])
+        finish, reply = (getattr(environment, name, None) for name in ("_finish", "_reply"))
+        return _Row(index, tools_of(environment), finish, reply, [])
 
     def _rollout(
         self, row: _Row, environment: Any, prompts: list[list[int]], seconds: float
@@ -287,7 +326,7 @@ class Player:
         ]
         self._say(row, calls, turn.content, turn.reasoning)
         if turn.malformed or not calls:
-            row.malformed, row.done = turn.malformed, True
+            self._end_or_hear(row, turn)
             return
         results = []
         for call in calls:
@@ -300,7 +339,20 @@ class Player:
                     role="tool", content=result, tool_call_id=call.id, name=call.name, error=failed
                 )
             )
-        forced = self._suffix(tuple(results))
+        self._go_on(row, "tool", tuple(results))
+
+    def _end_or_hear(self, row: _Row, turn: Turn) -> None:
+        """End the episode with what was said, unless the environment has a user who replies."""
+        reply = None if turn.malformed or row.reply is None else row.reply(turn.content)
+        if reply is None:
+            row.malformed, row.done = turn.malformed, True
+            return
+        row.messages.append(Message(role="user", content=reply))
+        self._go_on(row, "user", (reply,))
+
+    def _go_on(self, row: _Row, role: str, said: tuple[str, ...]) -> None:
+        """Let the agent speak again after what it was told, if a limit does not forbid it."""
+        forced = self._suffix(role, said)
         if row.turns >= self._sampling.turns or (
             len(row.ids) + len(forced) >= self._sampling.episode_tokens
         ):
@@ -308,19 +360,23 @@ class Player:
             return
         row.forced = forced[::-1]
 
-    def _suffix(self, results: tuple[str, ...]) -> list[int]:
-        """Tokenise tool results up to where the agent speaks again, as the template renders them.
+    def _suffix(self, role: str, said: tuple[str, ...]) -> list[int]:
+        """Tokenise what the agent is told up to where it speaks again, as the template renders it.
 
         A turn ends at its end token while a template may write more after it (a line break, say),
-        so the suffix is what follows the last end token of the conversation before the results.
+        so the suffix is what follows the last end token of the conversation before it.
+
+        Args:
+            role: `tool` for results of calls, `user` for a reply.
+            said: One text a message.
         """
-        if results not in self._suffixes:
+        if (role, said) not in self._suffixes:
             call = {"type": "function", "function": {"name": "f", "arguments": {}}}
-            before: list[dict[str, Any]] = [
-                {"role": "user", "content": "u"},
-                {"role": "assistant", "content": "", "tool_calls": [call] * len(results)},
-            ]
-            after = [*before, *({"role": "tool", "content": r} for r in results)]
+            spoke: dict[str, Any] = {"role": "assistant", "content": "a"}
+            called: dict[str, Any] = {**spoke, "content": "", "tool_calls": [call] * len(said)}
+            before: list[dict[str, Any]] = [{"role": "user", "content": "u"}]
+            before.append(called if role == "tool" else spoke)
+            after = [*before, *({"role": role, "content": text} for text in said)]
             old, new = (
                 cast(
                     list[int],
@@ -331,5 +387,5 @@ class Player:
                 for chat, speaking in ((before, False), (after, True))
             )
             last = len(old) - old[::-1].index(self._end)
-            self._suffixes[results] = new[last:]
-        return self._suffixes[results]
+            self._suffixes[role, said] = new[last:]
+        return self._suffixes[role, said]

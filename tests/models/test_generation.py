@@ -1,5 +1,6 @@
 """Playing many episodes in one decode loop: what is recorded is what happened."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -180,3 +181,54 @@ def test_arguments_that_do_not_fit_a_tool_are_an_error(shop: Any) -> None:
     assert call_tool(tools, ToolCall(name="count", arguments='{"of": "tea"}')) == (
         "Error: TypeError", True,
     )  # fmt: skip
+
+
+def test_an_environment_may_offer_only_some_of_its_tools(shop: Any) -> None:
+    made = shop()
+    made._offered = {"count"}
+    assert set(tools_of(made)) == {"count"}
+
+
+def test_a_user_who_replies_keeps_the_episode_going(parrot: Any, shop: Any, chats: Any) -> None:
+    talker = shop()
+    replies = ["how many tea?", None]
+    heard: list[str] = []
+
+    def reply(said: str) -> str | None:
+        heard.append(said)
+        return replies[len(heard) - 1]
+
+    talker._reply = reply
+    player = Player(parrot.model, parrot.tokenizer, Sampling(turn_tokens=40), seed=0)
+    alone, rollout = player.play([shop(), talker], [chats["hello"][:1]] * 2)
+    assert [m.role for m in alone.messages] == ["assistant"]
+    assert [m.role for m in rollout.messages][:2] == ["assistant", "user"]
+    assert rollout.messages[1].content == "how many tea?"
+    assert heard[0] == "Hi."
+    turns = ["".join(c for c in m.content or "") for m in rollout.messages if m.role == "assistant"]
+    assert rollout.turns == len(turns) >= 2
+    # What it read is what the template writes of the whole conversation.
+    said = [{"role": m.role, "content": m.content} for m in rollout.messages[:2]]
+    head = parrot.tokenizer.apply_chat_template(
+        [*chats["hello"][:1], *said], add_generation_prompt=True, return_dict=False
+    )
+    assert [*rollout.prompt_ids, *rollout.completion_ids][: len(head)] == head
+    after = len(head) - len(rollout.prompt_ids)
+    answer = len(parrot.tokenizer("Hi.", add_special_tokens=False)["input_ids"]) + 1
+    assert rollout.agent_mask[:after] == [1] * answer + [0] * (after - answer)
+
+
+def test_a_prompt_shows_each_environment_its_own_tools(parrot: Any, shop: Any) -> None:
+    class Narrow(type(shop())):  # type: ignore[misc]
+        def __init__(self, *names: str) -> None:
+            self._schemas = [{"type": "function", "function": {"name": n}} for n in names]
+
+    tokenizer = copy.deepcopy(parrot.tokenizer)
+    tokenizer.chat_template = (
+        "{% for tool in tools %}{{ tool.function.name }};{% endfor %}" + tokenizer.chat_template
+    )
+    player = Player(parrot.model, tokenizer, Sampling(), seed=0)
+    prompts = [[{"role": "user", "content": "hello"}]] * 3
+    shown = player.prompt_ids(prompts, [Narrow("a"), shop(), Narrow("b", "a")])
+    heads = [tokenizer.decode(ids).split("<|user|>")[0] for ids in shown]
+    assert heads == ["a;", "count;explode;", "b;a;"]

@@ -74,7 +74,7 @@ def test_qwens_template_is_marked_so_that_the_agents_tokens_train(new: Any, tmp_
 def test_a_prompt_tells_a_hub_model_its_tools(new: Any, tmp_path: Path) -> None:
     policy = load_policy(hub_folder(new, tmp_path, templates.qwen3_chat_template))
     player = Player(policy.model, policy.tokenizer, Sampling(turn_tokens=4, episode_tokens=8), 0)
-    (ids,) = player.prompt_ids([CHAT[:1]], Counter())
+    (ids,) = player.prompt_ids([CHAT[:1]], [Counter()])
     text = policy.tokenizer.decode(ids)
     assert "Count things." in text
     assert text.endswith("<|im_start|>assistant\n")
