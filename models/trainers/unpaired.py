@@ -180,7 +180,7 @@ def collator(
     if config.agent_tokens_only:
         kind = AgentTokensUnpairedCollator
     longest = max(len(one.row.input_ids) for one in rows)
-    return kind(pad_token_id=int(tokenizer.pad_token_id), max_length=longest)  # type: ignore[arg-type]
+    return kind(pad_token_id=int(tokenizer.pad_token_id), max_length=longest)
 
 
 def kto_under_mask(

@@ -1,4 +1,4 @@
-"""Preference without pairs: single episodes of the logs, those that went well and those that not."""
+"""Preference without pairs: single episodes of the logs, good ones and bad ones."""
 
 from __future__ import annotations
 

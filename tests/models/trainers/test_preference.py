@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from trl import DPOConfig as TrlDpoConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from models.masks import Masked, tokenise
-from models.trainers.preference import AgentTokensCollator, MaskedPair, masked_pair, train_dpo
-from models.trainers.run import TrainerRun
+from models.trainers.preference import (
+    AgentTokensCollator,
+    MaskedPair,
+    TokenisedDpoTrainer,
+    as_dataset,
+    collator,
+    masked_pair,
+    train_dpo,
+)
+from models.trainers.run import TrainerRun, trainer_arguments
 from schemas.recipe_config import DpoConfig
 
 CHOSEN = Masked([1, 2, 3, 4, 5, 6], [0, 0, 1, 1, 0, 1])
@@ -56,6 +65,57 @@ def test_trls_own_collator_would_weigh_tool_tokens() -> None:
         [0, 0, 0, 1, 1, 1],
         [0, 0, 0, 1, 1, 0],
     ]
+
+
+OURS, STOCK = DpoConfig(), DpoConfig(agent_tokens_only=False)
+
+
+def test_stock_is_trls_own_collator_and_is_told_no_mask(new: Any) -> None:
+    policy, pair = new(), masked_pair(CHOSEN, REJECTED)
+    assert pair is not None
+    assert type(collator(policy, STOCK)) is DataCollatorForPreference
+    assert type(collator(policy, OURS)) is AgentTokensCollator
+    ids = {"prompt_ids", "chosen_ids", "rejected_ids"}
+    assert set(as_dataset([pair], STOCK).column_names) == ids
+    assert set(as_dataset([pair], OURS).column_names) == ids | {"chosen_mask", "rejected_mask"}
+
+
+def gradients(new: Any, folder: Path, config: DpoConfig, last: int) -> list[torch.Tensor]:
+    """Give the loss's gradient when both sides end with a token of the tool's, `last`."""
+    pair = masked_pair(
+        Masked([5, 11, 12, 13, last], [0, 0, 1, 1, 0]), Masked([5, 11, 14, last], [0, 0, 1, 0])
+    )
+    assert pair is not None
+    policy = new(seed=5)
+    trainer = TokenisedDpoTrainer(
+        model=policy.model,
+        args=TrlDpoConfig(
+            **trainer_arguments(TrainerRun(folder, 0), "cpu"), per_device_train_batch_size=1,
+            loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.3], max_length=None,
+            precompute_ref_log_probs=True, remove_unused_columns=False,
+        ),
+        train_dataset=as_dataset([pair], config), processing_class=policy.tokenizer,
+        data_collator=collator(policy, config),
+    )  # fmt: skip
+    (batch,) = trainer.get_train_dataloader()
+    trainer.compute_loss(policy.model, dict(batch)).backward()
+    return [p.grad for p in policy.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+)
+def test_what_the_tool_said_changes_no_gradient_unless_stock_is_asked_for(
+    new: Any, tmp_path: Path
+) -> None:
+    # Nothing stands after the tool's token: it is seen only where it has a loss of its own.
+    ours = [gradients(new, tmp_path, OURS, last) for last in (20, 30)]
+    for one, two in zip(*ours, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-7, rtol=1e-4)
+    assert max(one.abs().max() for one in ours[0]) > 1e-3
+    stock = [gradients(new, tmp_path, STOCK, last) for last in (20, 30)]
+    gaps = [(one - two).abs().max() for one, two in zip(*stock, strict=True)]
+    assert max(gaps) > 1e-3
 
 
 def agent_margin(policy: Any, pair: MaskedPair) -> float:

@@ -1,5 +1,6 @@
 """Pairs that a stage prefers by: of the logs, and of the policy's own play."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from schemas.dataset import Pair
 from schemas.episode import Message
+from schemas.errors import TrainingError
 from schemas.recipe_config import DpoConfig
 
 
@@ -68,3 +70,40 @@ def test_only_as_many_logged_pairs_are_tokenised_as_a_night_uses(
     fitted, logged = logged_pairs(made, start(made, None), DpoConfig(max_pairs=2))
     # Two by two: of the first two only one has a say, the next two are enough.
     assert (len(logged), len(fitted.kept)) == (3, 4)
+
+
+@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+)
+def test_a_decision_point_is_preferred_at_its_own_step(
+    make_bench: Any, pair: Pair, tmp_path: Path
+) -> None:
+    from models.trainers.run import TrainerRun
+    from tasks.train.stages.bench import start
+    from tasks.train.stages.preference import dpo
+
+    recipe = DpoConfig(kinds=("decision_point",), scenarios=0, batch_size=2)
+    made = make_bench(dpo=recipe)
+    policy = start(made, None)
+    # Both sides are one action of the agent: to call, as in the episode, or to give up.
+    calls = msgspec.structs.replace(
+        pair, kind="decision_point", prompt=pair.prompt[:1], chosen=pair.prompt[1:2],
+        rejected=[Message(role="assistant", content="I could not find it.")],
+    )  # fmt: skip
+    made.pairs[:] = [pair, calls, calls, calls]
+    fed = dpo(made, policy, recipe, TrainerRun(tmp_path / "trainer", 0))
+    assert (fed.account["logged_pairs"], fed.account["used"]) == (3, 3)
+    assert (fed.ran.steps, fed.ran.of) == (2, 2)  # three pairs by two
+    assert fed.account["assistant_tokens_under_mask"] > 0
+    for who in ("user", "tool", "template"):
+        assert fed.account[f"{who}_tokens_under_mask"] == 0
+
+
+def test_without_any_pair_the_stage_says_what_to_do(make_bench: Any, tmp_path: Path) -> None:
+    from models.trainers.run import TrainerRun
+    from tasks.train.stages.bench import start
+    from tasks.train.stages.preference import dpo
+
+    made = make_bench()
+    with pytest.raises(TrainingError, match="no pair to prefer by"):
+        dpo(made, start(made, None), DpoConfig(scenarios=0), TrainerRun(tmp_path, 0))
