@@ -32,12 +32,17 @@ class MonitorConfig(Section):
     """Fall of the smoothed reward from its best at which a run goes back and stops."""
     gradient_high: float = Field(50.0, gt=0)
     """Gradient norm, as a multiple of its median so far, above which the rate is halved."""
+    loss_rise: float = Field(1.0, gt=0)
+    """Rise of the smoothed loss (imitation, preference) over its lowest, or over that of guessing
+    all tokens alike, at which a run goes back to its last good weights."""
     window: int = Field(5, ge=1)
     """Steps over which reward, mixed groups and shares are smoothed."""
     warm: int = Field(5, ge=0)
     """First steps, in which only NaN, KL over its stop and a broken environment are acted on."""
     halvings: int = Field(3, ge=0)
     """Most times that a run's learning rate is halved."""
+    temperature_raises: int = Field(2, ge=0)
+    """Most times that the sampling temperature is raised by a quarter when entropy is too low."""
     rollbacks: int = Field(1, ge=0)
     """Times that a run goes back to its last good weights with half the rate and goes on; after
     that it stops there."""
