@@ -265,10 +265,11 @@ def _on_decisions(found: Diagnosis, head: str, mixed_low: float) -> list[str]:
             f"the groups are mixed: {mend if found.mixed >= mixed_low else few}"
         )
     if far:
+        them = f"{far} wrong decisions are" if near else f"{head}, all"
         told.append(
-            f"{far} wrong decisions are in scenarios that none of {found.samples} attempts "
-            "solved: play finds nothing to reinforce there; sft or dpo on logs that do it right, "
-            "or more generations, can"
+            f"{them} in scenarios that none of {found.samples} attempts solved: play finds "
+            "nothing to reinforce there; sft or dpo on logs that do it right, or more generations, "
+            "can"
         )
     return told
 

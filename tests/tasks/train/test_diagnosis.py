@@ -154,8 +154,10 @@ def test_few_mixed_groups_are_said_first() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_failure_has_advice(kind: str) -> None:
-    one = diagnose(group("a", PLANTED[kind], WON), [asked("a")])
-    assert any("of 1 failures 1 are " in line for line in one.advice)
+    for other in (WON, PLANTED[kind]):
+        one = diagnose(group("a", PLANTED[kind], other), [asked("a")])
+        count = sum(one.failures.values())
+        assert any(line.startswith(f"of {count} failures {count} are ") for line in one.advice)
 
 
 def test_without_failures_or_attempts_the_advice_says_so() -> None:
