@@ -19,7 +19,10 @@ from schemas.dataset import Scenario, Split
 from schemas.episode import Message
 from schemas.errors import ConfigurationError
 
-BUILT_IN = {"sql_agent": "tasks.rollout.sql_agent:SqlWorld"}
+BUILT_IN = {
+    "sql_agent": "tasks.rollout.sql_agent:SqlWorld",
+    "replay": "tasks.rollout.replay.world:ReplayWorld",
+}
 
 
 class Environment(Protocol):

@@ -118,8 +118,14 @@ def sampling(config: FlywheelConfig, temperature: float) -> Any:
 
 
 def opening(scenario: Scenario, opened: str | None) -> list[dict[str, Any]]:
-    """Open the conversation; what `reset` returned is glued to the question, as TRL does."""
-    return [{"role": "user", "content": scenario.question + (opened or "")}]
+    """Open the conversation: with the question, or with the `prompt` that a scenario's row has.
+
+    What `reset` returned is glued to the last message, as TRL does.
+    """
+    asked = [{"role": "user", "content": scenario.question}]
+    told: list[dict[str, Any]] = json.loads(scenario.row).get("prompt") or asked
+    last = {**told[-1], "content": told[-1]["content"] + (opened or "")}
+    return [*told[:-1], last]
 
 
 def _play_scripted(

@@ -1,0 +1,1 @@
+"""The replay environment: scenarios of the logs, played from what was logged of them."""
