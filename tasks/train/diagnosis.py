@@ -21,6 +21,7 @@ from schemas.progress import Progress, report
 from schemas.rollout import Rollout
 from tasks.evaluate.metrics import SOLVED
 from tasks.rollout.environment import World
+from tasks.rollout.play import opening, play_loaded
 from tasks.train.copying import first_slip
 
 if TYPE_CHECKING:
@@ -160,14 +161,13 @@ def diagnose(
         mixed_low: Share of mixed groups under which play teaches next to nothing.
     """
     by_id = {scenario.scenario_id: scenario for scenario in scenarios}
+    asked = {name: _asked(scenario) for name, scenario in by_id.items()}
     judged = [r for r in rollouts if r.reward is not None and r.scenario_id in by_id]
     groups: dict[str, list[Rollout]] = defaultdict(list)
     for rollout in judged:
         groups[rollout.scenario_id].append(rollout)
     kinds = {
-        id(r): kind_of_failure(r, by_id[r.scenario_id].question, offered)
-        for r in judged
-        if not _solved(r)
+        id(r): kind_of_failure(r, asked[r.scenario_id], offered) for r in judged if not _solved(r)
     }
     reachable = [r for g in groups.values() if any(map(_solved, g)) for r in g if id(r) in kinds]
     k = max(map(len, groups.values()), default=0)
@@ -181,7 +181,7 @@ def diagnose(
         all_passed=_share(not _mixed(g) and _solved(g[0]) for g in groups.values()),
         failures=_counted(kinds.values()),
         within_reach=_counted(kinds[id(r)] for r in reachable),
-        slips=_slips([r for r in judged if kinds.get(id(r)) == "miscopied"], by_id, offered),
+        slips=_slips([r for r in judged if kinds.get(id(r)) == "miscopied"], asked, offered),
         slices=_slices(groups, by_id, kinds), advice=[],
     )  # fmt: skip
     return msgspec.structs.replace(found, advice=advise(found, mixed_low))
@@ -205,8 +205,13 @@ def _counted(kinds: Iterable[str]) -> dict[str, int]:
     return {kind: counts[kind] for kind in KINDS if counts[kind]}
 
 
-def _slips(rollouts: Sequence[Rollout], by_id: dict[str, Scenario], offered: str) -> list[str]:
-    slips = (first_slip(r.messages, by_id[r.scenario_id].question, offered) for r in rollouts)
+def _asked(scenario: Scenario) -> str:
+    """Give all that an episode of a scenario opens with."""
+    return "\n".join(str(m.get("content") or "") for m in opening(scenario, None))
+
+
+def _slips(rollouts: Sequence[Rollout], asked: dict[str, str], offered: str) -> list[str]:
+    slips = (first_slip(r.messages, asked[r.scenario_id], offered) for r in rollouts)
     told = dict.fromkeys(f"{slip.wrote} for {slip.seen}" for slip in slips if slip is not None)
     return list(told)[:5]
 
@@ -320,7 +325,6 @@ def diagnosed(
         progress: Told how many episodes are done.
     """
     from models.generation import tools_of
-    from tasks.rollout.play import play_loaded
 
     drawn = world.draw("train", scenarios, seed)
     rollouts = play_loaded(

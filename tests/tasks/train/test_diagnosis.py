@@ -167,6 +167,13 @@ def test_without_failures_or_attempts_the_advice_says_so() -> None:
     assert (nothing.mixed, nothing.success, nothing.pass_at_k) == (0, 0, 0)
 
 
+def test_a_value_of_the_prompt_that_a_scenario_opens_with_was_seen() -> None:
+    told = [{"role": "system", "content": "Say 1187 where it is 1178."}]
+    row = json.dumps({"prompt": [*told, {"role": "user", "content": "how much?"}]})
+    opened = msgspec.structs.replace(asked("a"), question="", row=row)
+    assert diagnose(group("a", PLANTED["miscopied"]), [opened]).failures == {"wrong_decision": 1}
+
+
 def test_a_partial_reward_mixes_a_group_though_none_solved_it() -> None:
     # Play learns from any difference; a success begins at one half, as in evaluation.
     rollouts = group("a", *(played(say("?"), reward=r) for r in (0.0, 0.4)))
