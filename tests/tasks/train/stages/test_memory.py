@@ -1,6 +1,7 @@
 """A stage that runs out of memory is tried again with less, in a fixed order."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -9,6 +10,14 @@ from models.trainers.run import Acted
 from schemas.errors import TrainingError
 from schemas.recipe_config import DpoConfig, GrpoConfig, RejectionConfig, SftConfig
 from tasks.train.stages.memory import Load, with_less_memory
+
+
+@pytest.fixture(autouse=True)
+def _little_to_collect() -> Iterator[None]:
+    """Leave what was imported out of each collection: it takes most of a second."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def failing(times: int, seen: list[Load], error: Exception | None = None) -> Callable[[Load], str]:
