@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def write(
         report("build rows", number, len(parts), part.table)
         rows, said = 0, hashlib.sha256()
         for slice_number, table in enumerate(fetched(catalog, part, build, nights)):
-            said.update(content(table))
+            sum_up(said, table)
             rows += table.num_rows
             name = f"build:{build}:{slice_number}"
             warehouse.append(part.table, table, transaction=name)
@@ -106,7 +107,7 @@ def remade(
     for part in parts_of(catalog, chosen, nights):
         rows, said = 0, hashlib.sha256()
         for table in fetched(catalog, part, build, nights):
-            said.update(content(table))
+            sum_up(said, table)
             rows += table.num_rows
         made[part.table] = Written(rows, said.hexdigest())
     return made
@@ -117,9 +118,29 @@ def named(nights: Sequence[str]) -> pa.Table:
     return pa.table({"night": pa.array(nights, pa.string())})
 
 
-def content(table: pa.Table) -> bytes:
-    """Give the bytes of rows as Arrow's stream format holds them in one batch."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
+class Summed(io.RawIOBase):
+    """A file that is not kept: what is written goes on with a sum.
+
+    Args:
+        said: The sum of what came before.
+    """
+
+    def __init__(self, said: hashlib._Hash) -> None:
+        super().__init__()
+        self.said = said
+
+    def writable(self) -> bool:
+        """Say that it takes bytes."""
+        return True
+
+    def write(self, part: Any) -> int:
+        """Add bytes to the sum."""
+        self.said.update(part)
+        return memoryview(part).nbytes
+
+
+def sum_up(said: hashlib._Hash, table: pa.Table) -> None:
+    """Add rows to a sum, as Arrow's stream format holds them in one batch."""
+    # Held as bytes, a slice would stand in memory twice more.
+    with pa.ipc.new_stream(Summed(said), table.schema) as stream:
         stream.write_batch(table.combine_chunks().to_batches()[0])
-    return bytes(sink.getvalue())
