@@ -41,16 +41,31 @@ def counts(title: str) -> Callable[[Console, dict[str, Any]], None]:
 
 
 def candidates(console: Console, result: dict[str, Any]) -> None:
-    """Print the candidates that a night trained."""
-    from tasks.promote.night import candidate_line, percent
+    """Print the candidates that a night trained, what was seen in training, and the choice."""
+    from tasks.train.halving import points
+    from tasks.train.night import scores
 
-    table = Table("candidate", "validation", "seconds", "", box=box.SIMPLE_HEAD)
+    table = Table("candidate", "stages", "validation", "seconds", "decided", box=box.SIMPLE_HEAD)
     for candidate in result["candidates"]:
-        line = candidate_line(candidate, result["chosen"])
-        mark = "[green]chosen[/green]" if line["chosen"] else ""
-        seconds = f"{candidate.get('seconds', 0):.1f}"
-        table.add_row(escape(line["name"]), percent(line["validation"]), seconds, mark)
+        stages = " ".join(stage["name"] for stage in candidate["stages"]) or "-"
+        mine = candidate["name"] == result["chosen"]
+        table.add_row(
+            escape(candidate["name"]), stages, scores(candidate),
+            f"{candidate.get('seconds', 0):.1f}",
+            "[green]chosen[/green]" if mine else escape(str(candidate.get("decided", ""))),
+        )  # fmt: skip
     console.print(table)
+    for candidate in result["candidates"]:
+        for line in candidate["health"]:
+            if line != candidate.get("decided"):
+                console.print(f"{escape(candidate['name'])}: {escape(line)}", soft_wrap=True)
+    for line in (result.get("diagnosis") or {}).get("lines", ()):
+        console.print(f"[dim]start: {escape(line)}[/dim]", soft_wrap=True)
+    start = result.get("start_validation")
+    if start is not None:
+        console.print(f"[dim]start: {points(start)} on validation[/dim]")
+    console.print(f"[bold]{escape(result['chosen'])}[/bold]: {escape(result['reason'])}",
+                  soft_wrap=True)  # fmt: skip
 
 
 def contest(console: Console, result: dict[str, Any]) -> None:
@@ -210,6 +225,8 @@ def night(console: Console, summary: Night, entry: dict[str, Any]) -> None:
     table.add_section()
     for line in summary.candidates:
         mark = "  [green]← chosen on validation[/green]" if line["chosen"] else ""
+        if not line["chosen"] and line["decided"]:
+            mark = f"  [dim]{escape(line['decided'])}[/dim]"
         table.add_row(f"candidate {escape(line['name'])}", f"{percent(line['validation'])}{mark}")
     table.add_section()
     for title, name in summary.contestants():

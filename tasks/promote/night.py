@@ -16,7 +16,9 @@ class Night(NamedTuple):
     label: dict[str, Any]
     build: dict[str, Any]
     candidates: list[dict[str, Any]]
-    """`name`, `validation` (fraction or None), `chosen`."""
+    """As `candidate_line` gives them."""
+    choice: str
+    """Why the challenger was chosen among them, in words."""
     challenger: str
     models: dict[str, Any]
     """Frozen results by name: challenger, `champion`, `logged_agent`."""
@@ -101,20 +103,27 @@ def summary_of_night(ledger: Ledger) -> Night:
     return Night(
         night=ledger.night, ingest=ingest, label=label, build=build,
         candidates=[candidate_line(c, trained["chosen"]) for c in trained["candidates"]],
-        challenger=played["challenger"], models=played["models"], gates=decided["gates"],
+        choice=trained.get("reason", ""), challenger=played["challenger"],
+        models=played["models"], gates=decided["gates"],
         decision=decided["decision"], reason=decided["reason"], version=decided["version"],
         previous=decided["previous"], champion=decided["champion"], seconds=ledger.seconds(),
     )  # fmt: skip
 
 
 def candidate_line(candidate: dict[str, Any], chosen: str | None) -> dict[str, Any]:
-    """Reduce a candidate to name, validation success (fraction) and whether it was chosen."""
+    """Reduce a candidate to what is shown of it.
+
+    Returns:
+        `name`, `validation` success (fraction; None when it was not scored), `chosen`, `decided`
+        (what became of it, in words) and `health` (what was seen in training, a line each).
+    """
     validation = candidate.get("validation")
     if isinstance(validation, dict):
         validation = validation.get("greedy", validation.get("pass_at_1"))
     return {
         "name": candidate["name"], "validation": validation,
-        "chosen": candidate["name"] == chosen,
+        "chosen": candidate["name"] == chosen, "decided": candidate.get("decided", ""),
+        "health": list(candidate.get("health", ())),
     }  # fmt: skip
 
 

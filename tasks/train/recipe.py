@@ -1,41 +1,39 @@
-"""The night's recipe: which candidates compete, trained side by side, and which one goes on.
+"""The night's recipe: which candidates compete, how they are compared, and which one goes on.
 
-Each candidate is trained by `tasks.train.worker` in a process of its own: it takes its memory with
-it, two share the cores of a small machine, and a killed night finds the finished ones done.
+What the data supports is asked first, then what the start gets wrong; the candidates that are left
+are trained from the same start, the worse ones are stopped early, and validation play chooses.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from schemas.config import FlywheelConfig
 from schemas.errors import ConfigurationError, TrainingError
 from schemas.progress import Progress, report
 from tasks.rollout.version import train_version
-from tasks.train.worker import RESULT, Order
+from tasks.train.halving import Budget, Standing, halve
+from tasks.train.order import Order
+from tasks.train.support import PLAY, Evidence, idle_play, unsupported
+from tasks.train.verdict import verdict
+from tasks.train.workers import Workers
 
-_ORDER_OF_COST = ("grpo", "rejection", "dpo", "sft")
-"""Longest first, so that the last process does not start when the others are done."""
+FIRST = "sft"
+"""Who makes the first night's start."""
+LOWER_RUNGS = 0.5
+"""Share of the validation scenarios that are played on the rungs before the last."""
+_LONGEST_FIRST = ("rloo", "grpo", "rejection", "dpo", "kto", "off_policy", "sft")
+"""So that the last process does not start when the others are done."""
 
 
 def train(
-    config: FlywheelConfig,
-    *,
-    night: str,
-    build: str,
-    start: str | None,
-    run_dir: Path,
+    config: FlywheelConfig, *, night: str, build: str, start: str | None, run_dir: Path,
     progress: Progress = report,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Train the night's candidates and choose one by validation play.
 
     Args:
@@ -47,137 +45,169 @@ def train(
         progress: Told about each candidate's steps.
 
     Returns:
-        `candidates` (name, stages, validation, seconds, health, history), `chosen`, `policies`
-        (candidate -> folder) and `start`.
+        `candidates` (name, stages, validation, seconds, health, history, rungs, stopped_at,
+        decided), `chosen`, `reason`, `policies` (candidate that came as far as the chosen one ->
+        folder), `start`, `start_validation` and `diagnosis` (None where there was no play to be
+        weighed).
 
     Raises:
         ConfigurationError: The first night has no sft, and so nothing to start from.
-        TrainingError: No candidate could be trained.
+        TrainingError: The data supports no candidate, or none could be trained.
     """
     names = config.train.later_nights if start else config.train.first_night
-    if start is None and "sft" not in names:
+    if start is None and FIRST not in names:
         raise ConfigurationError(
             f"train.first_night = {list(names)} has nothing to start from.",
             "Add sft to train.first_night.",
         )
-    folder = run_dir / "candidates"
-    rounds: list[list[str]] = (
-        [list(names)] if start else [["sft"], [n for n in names if n != "sft"]]
-    )
-    results: dict[str, dict[str, Any]] = {}
-    base = start
-    for together in rounds:
-        orders = [
-            order(config, name, night=night, build=build, start=base, folder=folder)
-            for name in sorted(together, key=_ORDER_OF_COST.index)
-        ]
-        results |= {r["name"]: r for r in run_all(orders, config.train.processes, progress)}
-        base = base or results["sft"].get("policy")
-    return {**_choice(list(names), results), "start": start}
+    missing = unsupported({name: name for name in names}, Evidence(config, build))
+    if start is None and FIRST in missing:
+        raise TrainingError(
+            f"The first night has nothing to start from: {missing[FIRST]}.",
+            "Give it more logs with feedback, or lower build.sft_confidence.",
+        )
+    with Workers(run_dir / "candidates", config.train.threads, progress) as workers:
+        contest = Contest(config, night, build, run_dir / "candidates", workers)
+        return contest.run(start, names, missing)
 
 
-def _choice(names: list[str], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Choose by validation play; those that failed stay in the account, with their reason."""
-    good = {n: results[n] for n in names if "error" not in results[n]}
-    if not good:
-        first = next(iter(results.values()))
-        raise TrainingError(f"No candidate could be trained: {first['error']}", first["next"])
-    failed = [
-        {"name": n, "stages": [], "validation": None, "seconds": 0.0, "health": [r["error"]]}
-        for n, r in results.items()
-        if "error" in r
-    ]
-    return {
-        "candidates": [*good.values(), *failed],
-        "chosen": max(good, key=lambda name: float(good[name]["validation"])),
-        "policies": {name: result["policy"] for name, result in good.items()},
-    }
-
-
-def order(
-    config: FlywheelConfig, name: str, *, night: str, build: str, start: str | None, folder: Path
-) -> Order:
-    """Write down what a worker is to do: everything that decides its result."""
-    seed = config.seed * 1000 + int(night.replace("-", "")) % 1000
-    plain = config.model_dump(mode="json")
-    return Order(
-        candidate=name, config=plain, build=build, start=start, seed=seed,
-        folder=str((folder / name).resolve()), threads=config.train.threads, code=train_version(),
-    )  # fmt: skip
-
-
-def run_all(orders: Sequence[Order], processes: int, progress: Progress) -> list[dict[str, Any]]:
-    """Run workers, some at a time, in the order given.
-
-    Returns:
-        Each worker's result, in the order given; a worker that died has `error` and `next`.
-    """
-    running: list[subprocess.Popen[str]] = []
-    with ThreadPoolExecutor(max_workers=processes) as pool:
-        try:
-            return list(pool.map(lambda one: run_worker(one, progress, running), orders))
-        except BaseException:  # interrupted: nobody waits for the workers any more
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in running:
-                process.terminate()
-            raise
-
-
-def run_worker(
-    given: Order, progress: Progress, running: list[subprocess.Popen[str]]
-) -> dict[str, Any]:
-    """Run one worker and read its result; a good result of the very same order is kept.
+class Contest:
+    """One night's candidates, from the start to the choice.
 
     Args:
-        given: What the worker is to do.
-        progress: Told what it tells.
-        running: The process is added here, for whoever must end it early.
+        config: Recipes, rungs and budget.
+        night: `YYYY-MM-DD`.
+        build: Digest of the build.
+        folder: A folder a candidate is made in it.
+        workers: Who does the work.
     """
-    folder = Path(given.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    order_file, result_file = folder / "order.json", folder / RESULT
-    wanted = msgspec.json.encode(given)
-    if result_file.exists() and order_file.exists() and order_file.read_bytes() == wanted:
-        known = dict(json.loads(result_file.read_text()))
-        if "error" not in known:
-            return known
-    result_file.unlink(missing_ok=True)
-    order_file.write_bytes(wanted)
-    threads = str(given.threads)
-    environment = {
-        **os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
-        "TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }  # fmt: skip
-    with (
-        (folder / "worker.log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "tasks.train.worker", str(order_file)],
-            cwd=Path(__file__).parents[2], env=environment, stdout=subprocess.PIPE, stderr=log,
-            text=True,
-        ) as process,
-    ):  # fmt: skip
-        running.append(process)
-        assert process.stdout is not None
-        for line in process.stdout:
-            _relay(given.candidate, line, progress)
-    if not result_file.exists():
-        tail = (folder / "worker.log").read_text().strip().splitlines()[-1:]
+
+    def __init__(
+        self, config: FlywheelConfig, night: str, build: str, folder: Path, workers: Workers
+    ) -> None:
+        self._config, self._night, self._build = config, night, build
+        self._folder, self._workers = folder, workers
+        self._budget = Budget(60 * config.train.budget_minutes, config.train.processes)
+
+    def run(
+        self, start: str | None, names: Sequence[str], missing: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Train, compare and choose; arguments and result are those of `train`."""
+        standings: dict[str, Standing] = {}
+        routes = {name: name for name in names if name not in missing}
+        base = start
+        if base is None:
+            standings |= halve([FIRST], (1.0,), 1.0, self._round({FIRST: FIRST}, None))
+            base = _policy_of(standings[FIRST])
+            del routes[FIRST]
+            routes = {name: name.removeprefix(f"{FIRST}+") for name in routes}
+        looked = self._look(base, routes, score=start is not None)
+        idle: dict[str, str] = {}
+        if "diagnosis" in looked:
+            least = self._config.train.monitors.mixed_low
+            idle = idle_play(routes, looked["diagnosis"]["mixed"], least)
+        routes = {name: route for name, route in routes.items() if name not in idle}
+        rules = self._config.train
+        standings |= halve(list(routes), rules.rungs, rules.keep, self._round(routes, base))
+        left_out = {**missing, **idle}
         return {
-            "name": given.candidate,
-            "error": f"training {given.candidate} died: {tail[0] if tail else process.returncode}",
-            "next": f"Read {folder / 'worker.log'}.",
+            **verdict(names, standings, left_out, looked.get("score")), "start": start,
+            "diagnosis": looked.get("diagnosis"),
+        }  # fmt: skip
+
+    def _look(
+        self, base: str, routes: Mapping[str, str], *, score: bool
+    ) -> dict[str, dict[str, Any]]:
+        """Score the start, and diagnose it where a route begins with play; failures are left out.
+
+        Returns:
+            `score` and `diagnosis`, where they were asked for and came to something.
+        """
+        asked = {}
+        if score:
+            asked["score"] = self.order("start", "", base, kind="score")
+        if any(route.split("+")[0] in PLAY for route in routes.values()):
+            asked["diagnosis"] = self.order("diagnosis", "", base, kind="diagnose")
+        results = self._together([(order, None) for order in asked.values()])
+        return {
+            what: found
+            for what, found in zip(asked, results, strict=True)
+            if found is not None and "error" not in found
         }
-    return dict(json.loads(result_file.read_text()))
+
+    def _round(self, routes: Mapping[str, str], base: str | None) -> Any:
+        """Make what trains candidates from a start up to a share of their routes."""
+
+        def train_to(
+            names: Sequence[str], until: float, part: float
+        ) -> Mapping[str, dict[str, Any]]:
+            share = 1.0 if until == 1.0 else LOWER_RUNGS
+            first = sorted(
+                names, key=lambda name: _LONGEST_FIRST.index(routes[name].split("+")[-1])
+            )
+            orders = [
+                self.order(name, routes[name], base, until=until, validation=share)
+                for name in first
+            ]
+            found = self._together([(order, part) for order in orders])
+            return {o.candidate: f for o, f in zip(orders, found, strict=True) if f is not None}
+
+        return train_to
+
+    def _together(
+        self, orders: Sequence[tuple[Order, float | None]]
+    ) -> list[dict[str, Any] | None]:
+        """Do orders side by side, each within its share of the time that the round has.
+
+        Args:
+            orders: Each with the share of what is left that all of them may take together; None
+                does not limit it.
+
+        Returns:
+            Their results; None for one that was not begun because the time was spent.
+        """
+        waiting, lock = len(orders), threading.Lock()
+
+        def do(order: Order, part: float | None) -> dict[str, Any] | None:
+            nonlocal waiting
+            with lock:
+                seconds = None if part is None else self._budget.share(waiting, part)
+                waiting -= 1
+            return None if seconds == 0 else self._workers.do(order, seconds)
+
+        with ThreadPoolExecutor(max_workers=self._config.train.processes) as pool:
+            try:
+                return list(pool.map(do, *zip(*orders, strict=True))) if orders else []
+            except BaseException:  # interrupted: nobody waits for the workers any more
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._workers.close()
+                raise
+
+    def order(self, name: str, route: str, start: str | None, **how: Any) -> Order:
+        """Write down what a worker is to do: everything that decides its result."""
+        config = self._config
+        seed = config.seed * 1000 + int(self._night.replace("-", "")) % 1000
+        return Order(
+            candidate=name, route=route, config=config.model_dump(mode="json"), build=self._build,
+            start=start, seed=seed, folder=str((self._folder / name).resolve()),
+            threads=config.train.threads, code=train_version(), **how,
+        )  # fmt: skip
 
 
-def _relay(candidate: str, line: str, progress: Progress) -> None:
-    """Pass a worker's progress on; anything else a library printed is left out."""
-    try:
-        told = json.loads(line)
-    except json.JSONDecodeError:
-        return
-    if isinstance(told, dict) and "stage" in told:
-        stage = f"train {candidate}"
-        note = "" if told["stage"] == candidate else str(told["stage"])
-        progress(stage, int(told["done"]), int(told["total"]), note)
+def _cost(route: str) -> int:
+    """Place a route among those of a round, the longest first."""
+    return _LONGEST_FIRST.index(route.rsplit("+", maxsplit=1)[-1])
+
+
+def _policy_of(first: Standing) -> str:
+    """Give the policy that the first night's other candidates start from.
+
+    Raises:
+        TrainingError: It could not be trained.
+    """
+    if first.error is not None or not first.results:
+        told = first.error or {"error": first.stopped, "next": "Raise train.budget_minutes."}
+        raise TrainingError(
+            f"No candidate could be trained: {told['error']}", str(told.get("next", ""))
+        )
+    return str(first.results[-1][1]["policy"])

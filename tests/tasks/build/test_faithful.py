@@ -26,7 +26,7 @@ from tasks.build.build import build
 from tasks.ingest.detect import built_in
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
-from tasks.train.worker import _rows
+from tasks.train.rows import read_rows
 from warehouse.tables import Warehouse
 
 NIGHT = "2026-01-02"
@@ -113,8 +113,8 @@ def built(home: Path, paths: list[str], good: Callable[[dict[str, Any]], bool]) 
     label(config, night=NIGHT, clock=clock)
     digest = build(config, night=NIGHT, clock=clock)["digest"]
     return Built(
-        _rows(config, "trajectories", digest, Trajectory, use="sft"),
-        _rows(config, "pairs", digest, Pair),
+        read_rows(config, "trajectories", digest, Trajectory, use="sft"),
+        read_rows(config, "pairs", digest, Pair),
         {e["episode_id"]: f"{e['format']} {e['messages'][-1]['content']}" for e in episodes},
     )
 

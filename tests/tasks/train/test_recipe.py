@@ -1,11 +1,11 @@
-"""A night's training end to end, small: traffic, a build, workers in processes of their own."""
+"""A night's training end to end, small: traffic, a build, candidates, rungs, workers, a choice."""
 
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from schemas.config import FlywheelConfig, TrafficConfig
@@ -16,14 +16,15 @@ from tasks.build.build import build
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
 from tasks.rollout.traffic import write_night
-from tasks.train.recipe import _choice, order, run_all, train
-from tasks.train.worker import RESULT
+from tasks.train.order import RESULT
+from tasks.train.recipe import Contest, train
+from tasks.train.workers import Workers
 from warehouse.tables import Warehouse
 
 NIGHT = "2026-06-02"
 TINY = TrainConfig(
     policy=TinyPolicy(hidden_size=32, layers=1, heads=2, vocabulary=420, context=256),
-    later_nights=("sft", "grpo"),
+    later_nights=("sft", "grpo", "sft+grpo", "off_policy"),
     sft=SftConfig(epochs=1, batch_size=8),
     grpo=GrpoConfig(steps=2, scenarios_per_step=2, generations=2),
     validation_scenarios=20,
@@ -121,7 +122,9 @@ def test_the_first_night_imitates_from_a_random_start(first: dict[str, Any]) -> 
     (candidate,) = first["candidates"]
     assert [s["name"] for s in candidate["stages"]] == ["sft"]
     assert candidate["stages"][0]["episodes"] > 5
+    assert [one["until"] for one in candidate["rungs"]] == [1.0]
     assert candidate["validation_n"] == 20
+    assert (first["start_validation"], first["diagnosis"]) == (None, None)
     policy = Path(first["policies"]["sft"])
     assert (policy / "model.safetensors").exists()
     assert (policy / "tokenizer.json").exists()
@@ -138,30 +141,72 @@ def test_the_build_holds_malformed_calls_that_training_did_without(
     assert first["candidates"][0]["stages"][0]["episodes"] == len(rows) - malformed
 
 
-def test_a_later_night_has_a_result_of_each_candidate(later: Later) -> None:
+def test_a_later_night_compares_its_candidates_rung_by_rung(later: Later) -> None:
     results = {c["name"]: c for c in later.result["candidates"]}
-    assert set(results) == {"sft", "grpo"}
-    for candidate in results.values():
-        assert 0 <= candidate["validation"] <= 1
+    assert list(results) == ["sft", "grpo", "sft+grpo", "off_policy"]
+    trained = [results[name] for name in ("sft", "grpo", "sft+grpo")]
+    # Of three after the first rung, half rounded up go on: two.
+    assert sorted(len(c["rungs"]) for c in trained) == [1, 2, 2]
+    for candidate in trained:
+        # Half of the 20 scenarios below the last rung, all of them on it.
+        assert [r["n"] for r in candidate["rungs"]] == [10, 20][: len(candidate["rungs"])]
         mean = (candidate["validation_greedy"] + candidate["validation_sampled"]) / 2
-        assert candidate["validation"] == pytest.approx(mean)
+        assert (
+            candidate["validation"] == pytest.approx(mean) == candidate["rungs"][-1]["validation"]
+        )
         assert candidate["seconds"] > 0
         assert candidate["history"]
-    # Two steps of two scenarios, two rollouts each.
-    assert results["grpo"]["stages"] == [{"name": "grpo", "scenarios": 4, "episodes": 8}]
+        assert not any(rung["cut"] for rung in candidate["rungs"])
+    (loser,) = (c for c in trained if len(c["rungs"]) == 1)
+    assert loser["stopped_at"]["rung"] == 0.34
+    assert loser["stopped_at"]["reason"].startswith("stopped after 34%: ")
+    assert loser["name"] not in later.result["policies"]
 
 
-def test_the_chosen_one_has_the_highest_validation(later: Later) -> None:
-    scores = {c["name"]: c["validation"] for c in later.result["candidates"]}
-    assert scores[later.result["chosen"]] == max(scores.values())
-    assert set(later.result["policies"]) == {"sft", "grpo"}
+def test_a_stage_that_is_stopped_has_taken_its_share_of_the_steps(later: Later) -> None:
+    for candidate in later.result["candidates"]:
+        if not candidate["rungs"]:
+            continue
+        of = candidate["name"].count("+") + 1
+        *whole, last = candidate["stages"]
+        share = candidate["rungs"][-1]["until"] * of - len(whole)
+        assert all(stage["steps"] == stage["of"] for stage in whole)
+        assert last["steps"] == math.ceil(min(1.0, share) * last["of"])
+        assert last["stopped"] == ("share" if share < 1.0 else "")
+
+
+def test_what_the_data_does_not_support_stands_in_the_record_with_its_reason(later: Later) -> None:
+    left_out = later.result["candidates"][-1]
+    assert left_out["validation"] is None
+    assert left_out["stages"] == left_out["rungs"] == []
+    assert left_out["decided"].startswith("left out: 0 training episodes carry the tokens and")
+    assert left_out["decided"].endswith("dpo or kto take its place")
+
+
+def test_the_chosen_one_has_the_highest_validation_of_the_last_rung(later: Later) -> None:
+    last = {
+        c["name"]: c["validation"]
+        for c in later.result["candidates"]
+        if c["rungs"] and c["rungs"][-1]["until"] == 1.0
+    }
+    assert last[later.result["chosen"]] == max(last.values())
+    assert set(later.result["policies"]) == set(last)
+    assert "on 20 validation scenarios" in later.result["reason"]
+
+
+def test_the_start_is_scored_and_its_failures_are_sorted(later: Later) -> None:
+    assert 0 <= later.result["start_validation"] <= 1
+    assert later.result["diagnosis"]["attempts"] == 80
+    assert later.result["diagnosis"]["lines"]
+    chosen = next(c for c in later.result["candidates"] if c["name"] == later.result["chosen"])
+    beaten = chosen["validation"] > later.result["start_validation"]
+    assert ("nothing beat the start" in later.result["reason"]) == (not beaten)
 
 
 def test_steps_of_each_candidate_are_told_as_they_come(later: Later) -> None:
-    assert ("train grpo", 2, 2, "") in later.told
     stages = {stage for stage, *_ in later.told}
-    assert stages == {"train sft", "train grpo"}
-    assert {note for *_, note in later.told} >= {"", "validation"}
+    assert stages == {f"train {name}" for name in ("start", "diagnosis", "sft", "grpo", "sft+grpo")}
+    assert {note for *_, note in later.told} >= {"", "validation", "play"}
 
 
 def test_a_night_run_again_starts_no_process(later: Later) -> None:
@@ -172,53 +217,12 @@ def test_a_night_run_again_starts_no_process(later: Later) -> None:
     assert len(later.told) == told
 
 
-def test_a_worker_that_dies_is_reported_and_the_others_go_on(later: Later) -> None:
-    good = [
-        order(
-            later.config, name, night=NIGHT, build=later.digest, start=later.start,
-            folder=later.run_dir / "candidates",
-        )
-        for name in ("sft", "grpo")
-    ]  # fmt: skip
-    folder = later.run_dir / "candidates" / "broken"
-    broken = msgspec.structs.replace(good[0], config={"no_such_key": 1}, folder=str(folder))
-    # An old result of another order lies there; it must not answer for this one.
-    folder.mkdir()
-    (folder / "order.json").write_bytes(msgspec.json.encode(good[0]))
-    (folder / RESULT).write_text('{"name": "sft", "validation": 1.0}')
-    dead, *others = run_all([broken, *good], 2, silent)
-    assert dead["name"] == "sft"
-    assert dead["error"].startswith("training sft died: ")
-    assert dead["next"] == f"Read {folder / 'worker.log'}."
-    assert "no_such_key" in (folder / "worker.log").read_text()
-    assert others == sorted(later.result["candidates"], key=lambda c: c["name"] == "grpo")
-
-
-def broke(name: str) -> dict[str, Any]:
-    return {"name": name, "error": "It broke.", "next": "Mend it."}
-
-
-def test_a_failure_of_one_candidate_is_told_beside_the_others(later: Later) -> None:
-    grpo = next(c for c in later.result["candidates"] if c["name"] == "grpo")
-    result = _choice(["sft", "grpo"], {"sft": broke("sft"), "grpo": grpo})
-    assert result["chosen"] == "grpo"
-    assert set(result["policies"]) == {"grpo"}
-    failed = next(c for c in result["candidates"] if c["name"] == "sft")
-    assert failed["validation"] is None
-    assert failed["health"] == ["It broke."]
-
-
-def test_a_night_whose_every_candidate_failed_is_an_error() -> None:
-    with pytest.raises(TrainingError, match=r"It broke\. Mend it\."):
-        _choice(["sft", "grpo"], {name: broke(name) for name in ("sft", "grpo")})
-
-
 def test_a_candidate_that_failed_is_tried_again(later: Later) -> None:
-    file = later.run_dir / "candidates" / "sft" / RESULT
+    file = later.run_dir / "candidates" / "sft" / "to-34" / RESULT
     good = json.loads(file.read_text())
-    file.write_text(json.dumps(broke("sft")))
+    file.write_text(json.dumps({"name": "sft", "error": "It broke.", "next": "Mend it."}))
     again = next(c for c in later.train()["candidates"] if c["name"] == "sft")
-    assert again["validation"] == good["validation"]
+    assert again["rungs"][0]["validation"] == good["validation"]
 
 
 def test_a_first_night_without_imitation_is_a_configuration_error(tmp_path: Path) -> None:
@@ -227,10 +231,18 @@ def test_a_first_night_without_imitation_is_a_configuration_error(tmp_path: Path
         train(config, night=NIGHT, build="b", start=None, run_dir=tmp_path, progress=silent)
 
 
+def test_a_first_night_without_successes_says_what_to_do(tmp_path: Path) -> None:
+    config = FlywheelConfig(home=tmp_path)
+    with pytest.raises(TrainingError, match=r"0 successes.*more logs with feedback"):
+        train(config, night=NIGHT, build="b", start=None, run_dir=tmp_path, progress=silent)
+
+
 def test_nights_have_seeds_of_their_own(tmp_path: Path) -> None:
     config = FlywheelConfig(home=tmp_path, seed=3)
     one, two = (
-        order(config, "sft", night=night, build="b", start=None, folder=tmp_path).seed
+        Contest(config, night, "b", tmp_path, Workers(tmp_path, 1, silent))
+        .order("sft", "sft", None)
+        .seed
         for night in ("2026-06-02", "2026-06-03")
     )
     assert one == 3602  # 3 * 1000 + 20260602 % 1000
