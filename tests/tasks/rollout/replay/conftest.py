@@ -52,7 +52,7 @@ def shop_log() -> Callable[..., dict[str, Any]]:
     def made(name: str, scenario: str, sold: str, reward: float, **keys: Any) -> dict[str, Any]:
         call = {
             "id": "c", "type": "function",
-            "function": {"name": "sell", "arguments": '{"what": "%s"}' % sold},
+            "function": {"name": "sell", "arguments": f'{{"what": "{sold}"}}'},
         }  # fmt: skip
         return {
             "id": name, "scenario_id": scenario, "session_id": name, "reward": reward,
