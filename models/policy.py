@@ -15,6 +15,9 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from schemas.errors import ConfigurationError, MissingStateError
 
+_REFERENCE = "ref"
+"""TRL's name of the adapter that it copies."""
+
 
 @dataclass
 class LoadedPolicy:
@@ -72,20 +75,33 @@ def _mark_agent_text(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> 
         ) from error
 
 
-def add_adapter(policy: LoadedPolicy, rank: int) -> LoadedPolicy:
+def add_adapter(policy: LoadedPolicy, rank: int, seed: int = 0) -> LoadedPolicy:
     """Put a LoRA adapter on every linear layer, and leave the weights beneath it as they are.
 
     Args:
         policy: Its model is wrapped; only the adapter trains from here on.
         rank: Rank of the adapter; its scale is 2, whatever the rank.
+        seed: Of the adapter's first matrices; a run that is taken up makes the same ones.
 
     Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685.
     """
     settings = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    policy.model = cast(PreTrainedModel, get_peft_model(policy.model, settings))
+    device = policy.model.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        policy.model = cast(PreTrainedModel, get_peft_model(policy.model, settings))
     return policy
+
+
+def forget_reference(policy: LoadedPolicy) -> None:
+    """Remove the copy of a fresh adapter that TRL adds to a model as its reference.
+
+    TRL adds it whenever a trainer is made, and refuses a model that has one already.
+    """
+    if isinstance(policy.model, PeftModel) and _REFERENCE in policy.model.peft_config:
+        policy.model.delete_adapter(_REFERENCE)
 
 
 def save_policy(policy: LoadedPolicy, folder: Path) -> Path:

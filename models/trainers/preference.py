@@ -19,8 +19,8 @@ from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from models.masks import Masked
-from models.policy import LoadedPolicy
-from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from models.policy import LoadedPolicy, forget_reference
+from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
 from schemas.recipe_config import DpoConfig
 
 _IDS = Features(
@@ -109,9 +109,10 @@ def train_dpo(
     Source: Rafailov et al. 2023, https://arxiv.org/abs/2305.18290, equation 7; the likelihood of
         the chosen side is added as in Pang et al. 2024, https://arxiv.org/abs/2404.19733.
     """
+    forget_reference(policy)
     settings = TrlDpoConfig(
         **trainer_arguments(run, policy.model.device.type),
-        per_device_train_batch_size=config.batch_size,
+        **batches(run, config.batch_size),
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant",
@@ -129,7 +130,9 @@ def train_dpo(
         processing_class=policy.tokenizer,
         data_collator=collator(policy, config),
     )
-    return run_trainer(trainer, run)
+    ran = run_trainer(trainer, run)
+    forget_reference(policy)
+    return ran
 
 
 def as_dataset(pairs: Sequence[MaskedPair], config: DpoConfig) -> Dataset:

@@ -26,6 +26,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from schemas.errors import ConfigurationError
+
 WHOLE = "whole"
 """File that is written last into a checkpoint."""
 _CHECKPOINTING = next(  # transformers renamed it; TRL switches it on under either name
@@ -75,6 +77,10 @@ class TrainerRun:
     checkpoint_steps: int = 0
     """Steps between checkpoints; 0 leaves one only where `until` stops it."""
     gradient_checkpointing: bool = False
+    parts: int = 1
+    """Parts that a batch is computed in, one after the other, before a step."""
+    processes: int = 1
+    """How many train together; each takes its share of a batch."""
     guard: Guard | None = None
 
 
@@ -158,6 +164,24 @@ def trainer_arguments(run: TrainerRun, device: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def batches(run: TrainerRun, size: int) -> dict[str, int]:
+    """Give the settings that make a step of `size` rows in all, over processes and parts.
+
+    Raises:
+        ConfigurationError: The rows cannot be shared out evenly.
+    """
+    shares = run.parts * run.processes
+    if size % shares:
+        raise ConfigurationError(
+            f"A batch of {size} cannot be shared out to {run.processes} processes in {run.parts}"
+            " parts.",
+            "Choose a batch_size (for play: scenarios_per_step) that train.devices divides.",
+        )
+    return {
+        "per_device_train_batch_size": size // shares, "gradient_accumulation_steps": run.parts
+    }  # fmt: skip
+
+
 def run_trainer(
     trainer: Trainer, run: TrainerRun, callbacks: Sequence[TrainerCallback] = ()
 ) -> Ran:
@@ -178,6 +202,7 @@ def run_trainer(
         run.guard.attach(trainer)
     if last is not None and _is_there(last, run.until):
         _take_up(trainer, last)
+        steps.stopped = "share" if trainer.state.global_step < trainer.state.max_steps else ""
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     state = trainer.state

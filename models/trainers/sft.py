@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
+from peft import PeftModel
 from torch.utils.data import Sampler
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
@@ -15,7 +16,7 @@ from trl import SFTTrainer
 from models.masks import Masked
 from models.policy import LoadedPolicy
 from models.trainers.optimizer import MuonWithAdamW
-from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
 
 FEATURES = Features(
     {"input_ids": List(Value("int32")), "assistant_masks": List(Value("int8"))}
@@ -95,7 +96,8 @@ def train_sft(
         learning_rate: Peak rate, cosine with 4% warm-up.
         epochs: Passes over the rows.
         batch_size: Conversations a step.
-        optimizer: `muon` or `adamw`.
+        optimizer: `muon` or `adamw`. An adapter is trained by AdamW either way: to orthogonalise
+            the steps of two factors does not orthogonalise that of their product.
 
     Returns:
         How far it came, and what TRL logged: loss, gradient norm, rate, entropy and token accuracy
@@ -103,7 +105,7 @@ def train_sft(
     """
     settings = TrlSftConfig(
         **trainer_arguments(run, policy.model.device.type),
-        per_device_train_batch_size=batch_size,
+        **batches(run, batch_size),
         num_train_epochs=epochs,
         learning_rate=learning_rate,
         lr_scheduler_type="cosine",
@@ -112,7 +114,7 @@ def train_sft(
         max_length=None,
     )
     chosen: torch.optim.Optimizer | None = None
-    if optimizer == "muon":
+    if optimizer == "muon" and not isinstance(policy.model, PeftModel):
         chosen = MuonWithAdamW(policy.model, learning_rate)
     trainer = BucketedSftTrainer(
         model=policy.model,

@@ -23,8 +23,8 @@ from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 from models.cutting import Trained
 from models.mask_audit import SAMPLE, speakers_of, under_mask
 from models.masks import Masked
-from models.policy import LoadedPolicy
-from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from models.policy import LoadedPolicy, forget_reference
+from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
 from schemas.recipe_config import KtoConfig
 
 MOST_DESIRABLE = 4 / 3
@@ -87,9 +87,10 @@ def train_kto(
     Source: Ethayarajh et al. 2024, https://arxiv.org/abs/2402.01306, equations 7 and 8.
     """
     desirable, undesirable = weights([one.desirable for one in rows])
+    forget_reference(policy)
     settings = TrlKtoConfig(
         **trainer_arguments(run, policy.model.device.type),
-        per_device_train_batch_size=config.batch_size,
+        **batches(run, config.batch_size),
         num_train_epochs=1.0,  # the passes stand in the rows: TRL takes them in their order
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant",
@@ -107,7 +108,9 @@ def train_kto(
         processing_class=policy.tokenizer,
         data_collator=collator(rows, config, policy.tokenizer),
     )
-    return run_trainer(trainer, run)
+    ran = run_trainer(trainer, run)
+    forget_reference(policy)
+    return ran
 
 
 def weights(desirable: Sequence[bool]) -> tuple[float, float]:
