@@ -55,6 +55,10 @@ class WeightAverage(TrainerCallback):
             kept = {**self._mean, _COUNT: torch.tensor(self._count)}
             save_file(kept, checkpoint_folder(args, state) / _FILE)
 
+    def forget(self) -> None:
+        """Begin again: the run went back to earlier weights."""
+        self._mean, self._count = {}, 0
+
     def put_into(self, model: torch.nn.Module) -> None:
         """Load the mean into a model; does nothing if no step was taken in."""
         with torch.no_grad():

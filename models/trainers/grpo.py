@@ -26,7 +26,7 @@ from models.trainers.averaging import WeightAverage
 from models.trainers.curriculum import Curriculum
 from models.trainers.drift import StartPolicy, measured_kl, token_logprobs
 from models.trainers.parts import LossInParts
-from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
+from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
 from schemas.episode import Message, ToolCall
 from schemas.recipe_config import GrpoConfig
 from schemas.rollout import Rollout
@@ -228,7 +228,6 @@ def train_grpo(
     run: TrainerRun,
     kinds: Sequence[str] = (),
     judge: Judge | None = None,
-    processes: int = 1,
 ) -> Ran:
     """Improve a policy in place by play.
 
@@ -241,7 +240,6 @@ def train_grpo(
         run: Where it writes, what it tells and when it stops.
         kinds: The kind of each scenario, for the curriculum; empty draws them as they come.
         judge: Rewards what the environment cannot judge.
-        processes: How many train together; each plays its share of the groups.
 
     Returns:
         How far it came, and what was logged a step. Ours beside TRL's: `groups/mixed`, the share of
@@ -257,7 +255,7 @@ def train_grpo(
     opened = [row["prompt"] for row in rows[: config.scenarios_per_step]]
     trainer = PlayedGrpoTrainer(
         model=policy.model,
-        args=_settings(config, sampling, run, policy.model.device.type, processes),
+        args=_settings(config, sampling, run, policy.model.device.type),
         train_dataset=Dataset.from_dict({"prompt": opened}),  # the curriculum draws the scenarios
         processing_class=policy.tokenizer,
         environment_factory=environment_factory,
@@ -274,7 +272,7 @@ def train_grpo(
 
 
 def _settings(
-    config: GrpoConfig, sampling: Sampling, run: TrainerRun, device: str, processes: int
+    config: GrpoConfig, sampling: Sampling, run: TrainerRun, device: str
 ) -> TrlGrpoConfig:
     served: dict[str, Any] = {}
     if config.rollouts == "vllm":
@@ -289,8 +287,10 @@ def _settings(
     return TrlGrpoConfig(
         **{**trainer_arguments(run, device), "logging_steps": 1},
         max_steps=config.steps,
-        per_device_train_batch_size=config.scenarios_per_step * config.generations // processes,
-        gradient_accumulation_steps=1,
+        **{
+            name: count * config.generations if "batch" in name else count
+            for name, count in batches(run, config.scenarios_per_step).items()
+        },
         num_generations=config.generations,
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant",

@@ -164,7 +164,7 @@ def trainer_arguments(run: TrainerRun, device: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def batches(run: TrainerRun, size: int) -> dict[str, int]:
+def batches(run: TrainerRun, size: int) -> dict[str, Any]:
     """Give the settings that make a step of `size` rows in all, over processes and parts.
 
     Raises:

@@ -25,6 +25,7 @@ from models.mask_audit import SAMPLE, speakers_of, under_mask
 from models.masks import Masked
 from models.policy import LoadedPolicy, forget_reference
 from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
+from schemas.errors import ConfigurationError
 from schemas.recipe_config import KtoConfig
 
 MOST_DESIRABLE = 4 / 3
@@ -84,13 +85,24 @@ def train_kto(
         How far it came, and what TRL logged a few steps apart: loss, rewards of both kinds, their
         margin, and the estimated divergence `kl` from the reference, nats an episode.
 
+    Raises:
+        ConfigurationError: A process would have one episode at a time.
+
     Source: Ethayarajh et al. 2024, https://arxiv.org/abs/2402.01306, equations 7 and 8.
     """
     desirable, undesirable = weights([one.desirable for one in rows])
     forget_reference(policy)
+    shared = batches(run, config.batch_size)
+    size = int(shared["per_device_train_batch_size"])
+    if size < 2:
+        raise ConfigurationError(
+            f"KTO compares episodes at once, and train.kto.batch_size = {config.batch_size} in"
+            f" {run.parts} parts over {run.processes} processes leaves one alone.",
+            "Raise train.kto.batch_size, or lower train.devices.",
+        )
     settings = TrlKtoConfig(
         **trainer_arguments(run, policy.model.device.type),
-        **batches(run, config.batch_size),
+        **shared,
         num_train_epochs=1.0,  # the passes stand in the rows: TRL takes them in their order
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant",
@@ -104,7 +116,7 @@ def train_kto(
     trainer = TokenisedKtoTrainer(
         model=policy.model,
         args=settings,
-        train_dataset=as_dataset(arranged(rows, config, run.seed), config),
+        train_dataset=as_dataset(arranged(rows, config.epochs, size, run.seed), config, size),
         processing_class=policy.tokenizer,
         data_collator=collator(rows, config, policy.tokenizer),
     )
@@ -129,17 +141,23 @@ def weights(desirable: Sequence[bool]) -> tuple[float, float]:
     return max(1.0, 1 / ratio), max(1.0, ratio / MOST_DESIRABLE)
 
 
-def arranged(rows: Sequence[Judged], config: KtoConfig, seed: int) -> list[Judged]:
+def arranged(rows: Sequence[Judged], epochs: float, size: int, seed: int) -> list[Judged]:
     """Put all passes into one order in which every batch holds both kinds in their proportion.
 
     A last batch of one episode is left out: its completion has no other prompt to stand under.
+
+    Args:
+        rows: Episodes of both kinds.
+        epochs: Passes over them; the last may be a part of one.
+        size: Episodes that are computed at once.
+        seed: Of the order.
     """
     rng = np.random.default_rng([seed, 71])
     order: list[Judged] = []
-    for part in range(int(np.ceil(config.epochs))):
+    for part in range(int(np.ceil(epochs))):
         one = _mixed(rows, rng)
-        order += one[: round(min(1.0, config.epochs - part) * len(rows))]
-    return order[:-1] if len(order) % config.batch_size == 1 else order
+        order += one[: round(min(1.0, epochs - part) * len(rows))]
+    return order[:-1] if len(order) % size == 1 else order
 
 
 def _mixed(rows: Sequence[Judged], rng: np.random.Generator) -> list[Judged]:
@@ -151,14 +169,18 @@ def _mixed(rows: Sequence[Judged], rng: np.random.Generator) -> list[Judged]:
     return [rows[n] for _, n in sorted(places)]
 
 
-def as_dataset(rows: Sequence[Judged], config: KtoConfig) -> Dataset:
+def as_dataset(rows: Sequence[Judged], config: KtoConfig, size: int) -> Dataset:
     """Part episodes before the agent's first word, and give each the completion of another.
 
     Within a batch the completions move on by one, as TRL does it: what the divergence is estimated
     on are the batch's own completions under other prompts.
+
+    Args:
+        rows: Episodes in the order in which they are trained on.
+        config: Says whether who spoke is told.
+        size: Episodes that are computed at once.
     """
     starts = [one.row.agent_mask.index(1) for one in rows]
-    size = config.batch_size
     other = [n - 1 if n % size else min(n + size, len(rows)) - 1 for n in range(len(rows))]
     ids = [one.row.input_ids[start:] for one, start in zip(rows, starts, strict=True)]
     columns: dict[str, list[Any]] = {
@@ -196,6 +218,6 @@ def kto_under_mask(
     """
     sample = kept[:: max(1, -(-len(kept) // SAMPLE))]
     rows = [Judged(row, desirable=True) for _, row in sample]
-    batch = collator(rows, config, tokenizer).torch_call(list(as_dataset(rows, config)))
+    batch = collator(rows, config, tokenizer).torch_call(list(as_dataset(rows, config, len(rows))))
     speakers = [speakers_of(one, row, tokenizer) for one, row in sample]
     return under_mask(batch["completion_mask"].numpy(), speakers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from schemas.config import BuildConfig
+from schemas.process import TOOL_ERROR
 from tasks.build.preferences.guards import Sifted, capped, sifted
-from tasks.label.process import TOOL_ERROR
 
 
 def repaired(verdicts: pl.DataFrame) -> pl.DataFrame:

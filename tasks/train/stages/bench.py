@@ -13,7 +13,7 @@ from models.policy import LoadedPolicy, add_adapter, load_policy
 from models.sources import resolved
 from models.tiny import new_policy
 from models.tokenizer import render, train_tokenizer
-from models.trainers.run import Ran
+from models.trainers.run import Acted, Ran
 from schemas.config import FlywheelConfig
 from schemas.dataset import Pair, Trajectory
 from schemas.errors import TrainingError
@@ -38,6 +38,8 @@ class Bench(msgspec.Struct):
     """The candidate's own: a folder a stage, and the policy it comes to."""
     progress: Callable[[str, int, int], None]
     """Told stage, steps done and in all."""
+    told: Callable[[str, Acted], None] = lambda *_: None
+    """Told stage and what its monitors did, when they did it."""
 
 
 class Fed(msgspec.Struct):

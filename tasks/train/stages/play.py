@@ -33,7 +33,7 @@ def grpo(bench: Bench, policy: LoadedPolicy, recipe: GrpoConfig, run: TrainerRun
     ran = train_grpo(
         policy, rows, bench.world.environment, config=recipe,
         sampling=replace(limits, episode_tokens=tokens), run=run,
-        kinds=[s.slice for s in scenarios], processes=bench.config.train.devices,
+        kinds=[s.slice for s in scenarios],
     )  # fmt: skip
     played = ran.steps * recipe.scenarios_per_step
     return Fed({"scenarios": played, "episodes": played * recipe.generations}, ran)

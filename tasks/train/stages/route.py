@@ -9,15 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from models.policy import LoadedPolicy, save_policy
-from models.trainers.run import Ran, TrainerRun
+from models.trainers.guard import ActingGuard
+from models.trainers.rules import Kind
+from models.trainers.run import Acted, Ran, TrainerRun
 from schemas.errors import TrainingError
+from tasks.rollout.environment import validation
+from tasks.rollout.play import play_loaded
 from tasks.train.stages.bench import Bench, Fed, start
 from tasks.train.stages.imitation import rejection, sft
+from tasks.train.stages.memory import Load, with_less_memory
 from tasks.train.stages.play import grpo
 from tasks.train.stages.preference import dpo
 from tasks.train.stages.unpaired import kto
@@ -26,6 +31,11 @@ Stage = Callable[[Bench, LoadedPolicy, Any, TrainerRun], Fed]
 STAGES: dict[str, Stage] = {
     "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo, "rloo": grpo, "rejection": rejection,
 }  # fmt: skip
+KINDS: dict[str, Kind] = {
+    "sft": "imitation", "rejection": "imitation", "dpo": "preference", "kto": "preference",
+    "grpo": "play", "rloo": "play",
+}  # fmt: skip
+"""What the monitors take each stage for."""
 RECORD = "stage.json"
 """Account of a stage that came to its end, beside its policy."""
 STARTERS = {"sft"}
@@ -70,9 +80,8 @@ def train_route(
             records.append(json.loads((folder / RECORD).read_text()))
             source, policy = str(folder / "policy"), None
             continue
-        policy = start(bench, source)
-        run = _run(bench, name, place, folder, share, seconds)
-        fed = STAGES[name](bench, policy, getattr(bench.config.train, name), run)
+        order = _Order(name, place, folder, source, share, seconds)
+        policy, fed = _stage(bench, order)
         records.append(_record(name, fed))
         if fed.ran.stopped == "share":
             break
@@ -81,17 +90,63 @@ def train_route(
     return Trained(policy or start(bench, source), records)
 
 
-def _run(
-    bench: Bench, name: str, place: int, folder: Path, share: float, seconds: float | None
-) -> TrainerRun:
-    """Say how one stage runs; a stage that comes twice has another seed the second time."""
+class _Order(NamedTuple):
+    """One stage of a route."""
+
+    name: str
+    place: int
+    folder: Path
+    source: str | None
+    share: float
+    seconds: float | None
+
+
+def _stage(bench: Bench, order: _Order) -> tuple[LoadedPolicy, Fed]:
+    """Run one stage, with less where memory runs out; its policy and what came of it."""
     config = bench.config.train
-    return TrainerRun(
-        folder / "trainer", bench.seed + 100_000 * place,
-        lambda done, total: bench.progress(name, done, total), until=share, seconds=seconds,
-        checkpoint_steps=config.checkpoint_steps,
-        gradient_checkpointing=config.gradient_checkpointing,
+    load = Load(getattr(config, order.name), gradient_checkpointing=config.gradient_checkpointing)
+
+    def told(acted: Acted) -> None:
+        bench.told(order.name, acted)
+
+    (policy, fed), retried = with_less_memory(
+        lambda lighter: _attempt(bench, order, lighter, told), load,
+        limit=config.monitors.memory_retries, told=told,
     )  # fmt: skip
+    fed.ran.acted[:0] = retried
+    return policy, fed
+
+
+def _attempt(
+    bench: Bench, order: _Order, load: Load, told: Callable[[Acted], None]
+) -> tuple[LoadedPolicy, Fed]:
+    """Run one stage; one that comes twice in a route has another seed the second time."""
+    config, name = bench.config.train, order.name
+    policy = start(bench, order.source)
+    guard = ActingGuard(config.monitors, KINDS[name], probe=_probe(bench, policy), told=told)
+    run = TrainerRun(
+        order.folder / "trainer", bench.seed + 100_000 * order.place,
+        lambda done, total: bench.progress(name, done, total), until=order.share,
+        seconds=order.seconds, checkpoint_steps=config.checkpoint_steps,
+        gradient_checkpointing=load.gradient_checkpointing, parts=load.parts,
+        processes=config.devices, guard=guard,
+    )  # fmt: skip
+    return policy, STAGES[name](bench, policy, load.recipe, run)
+
+
+def _probe(bench: Bench, policy: LoadedPolicy) -> Callable[[], float]:
+    """Give what plays held-out scenarios with the policy as it is: the share that it solves."""
+
+    def play() -> float:
+        config = bench.config
+        scenarios = validation(config)[: config.train.monitors.probe_scenarios]
+        rollouts = play_loaded(
+            config, bench.world, policy, scenarios, samples=1, temperature=1.0,
+            seed=config.seed + 71, progress=lambda *_: None,
+        )  # fmt: skip
+        return sum(r.reward or 0.0 for r in rollouts) / max(len(rollouts), 1)
+
+    return play
 
 
 def _record(name: str, fed: Fed) -> dict[str, Any]:
