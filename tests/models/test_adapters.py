@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the ol
 EXACT = 0.0
 """The very same tensors are multiplied in the same order."""
 MERGED = {"float32": 5e-6, "bfloat16": 0.02}
-"""Merging rounds the sum of two matrices to the type of the weights, of which bfloat16 keeps 8 bits.
+"""Merging rounds the sum of two matrices to the type of the weights (bfloat16 keeps 8 bits).
 Measured here: 1e-6 and 7e-3, where the adapter itself moves a token by 0.3 and more."""
 
 

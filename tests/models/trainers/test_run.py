@@ -41,9 +41,7 @@ def trains(chats: Any) -> dict[str, Train]:
         return train_dpo(policy, [p for p in pairs if p is not None], config=config, run=run)
 
     def kto(policy: Any, run: TrainerRun) -> Ran:
-        good, bad, odd = tokenise(
-            [chats["tea"], chats["malformed"], chats["both"]], policy.tokenizer
-        )
+        good, bad = tokenise([chats["tea"], chats["malformed"]], policy.tokenizer)
         rows = [Judged(good, desirable=True), Judged(bad, desirable=False)] * 24
         return train_kto(policy, rows, config=KtoConfig(learning_rate=1e-3, batch_size=4), run=run)
 

@@ -20,6 +20,7 @@ from models.trainers.unpaired import (
     train_kto,
     weights,
 )
+from schemas.errors import ConfigurationError
 from schemas.recipe_config import KtoConfig
 
 # The agent says 3 4, a tool answers 5, the agent says 6; and 8, answered by 9 9, then 10.
@@ -36,7 +37,7 @@ class Padded:
 
 def batch(config: KtoConfig) -> dict[str, list[Any]]:
     made = collator([ONE, TWO], config, Padded())  # type: ignore[arg-type]
-    return {k: v.tolist() for k, v in made(list(as_dataset([ONE, TWO], config))).items()}
+    return {k: v.tolist() for k, v in made(list(as_dataset([ONE, TWO], config, 2))).items()}
 
 
 def test_only_the_agents_tokens_weigh_also_under_another_prompt() -> None:
@@ -60,7 +61,7 @@ def test_a_foreign_completion_is_cut_at_the_longest_episode() -> None:
     long = Judged(Masked([1, 2, 3, 4, 5], [0, 0, 0, 0, 1]), desirable=True)
     other = Judged(Masked([6, 7, 8, 9], [0, 1, 0, 1]), desirable=False)
     made = collator([long, other], OURS, Padded())  # type: ignore[arg-type]
-    found = made(list(as_dataset([long, other], OURS)))
+    found = made(list(as_dataset([long, other], OURS, 2)))
     # 1 2 3 4 | 7 8 9 would be seven tokens; no episode has more than five.
     assert found["KL_input_ids"].tolist() == [[1, 2, 3, 4, 7], [6, 5, 0, 0, 0]]
     assert found["KL_completion_mask"].tolist() == [[0, 0, 0, 0, 1], [0, 1, 0, 0, 0]]
@@ -68,7 +69,7 @@ def test_a_foreign_completion_is_cut_at_the_longest_episode() -> None:
 
 def test_completions_move_on_within_their_batch_alone() -> None:
     rows = [Judged(Masked([0, n], [0, 1]), desirable=n % 2 == 0) for n in range(1, 6)]
-    dataset = as_dataset(rows, KtoConfig(batch_size=3))
+    dataset = as_dataset(rows, OURS, 3)
     # Batches 1 2 3 and 4 5, each turned by one.
     assert dataset["KL_completion_ids"][:] == [[3], [1], [2], [5], [4]]
 
@@ -94,7 +95,7 @@ def numbered(liked: int, others: int) -> list[Judged]:
 
 
 def test_every_batch_holds_both_kinds_in_their_proportion() -> None:
-    order = arranged(numbered(30, 10), KtoConfig(batch_size=8), seed=3)
+    order = arranged(numbered(30, 10), 1.0, 8, seed=3)
     counts = [sum(one.desirable for one in order[n : n + 8]) for n in range(0, 40, 8)]
     assert counts == [6] * 5
     assert sorted(one.row.input_ids[0] for one in order) == list(range(40))
@@ -102,19 +103,18 @@ def test_every_batch_holds_both_kinds_in_their_proportion() -> None:
 
 
 def test_passes_have_orders_of_their_own_and_may_be_parts() -> None:
-    config = KtoConfig(batch_size=4, epochs=1.5)
-    order = [one.row.input_ids[0] for one in arranged(numbered(4, 4), config, seed=1)]
+    order = [one.row.input_ids[0] for one in arranged(numbered(4, 4), 1.5, 4, seed=1)]
     assert len(order) == 12
     assert sorted(order[:8]) == list(range(8))
     assert order[8:] != order[:4]
-    again = arranged(numbered(4, 4), config, seed=1)
+    again = arranged(numbered(4, 4), 1.5, 4, seed=1)
     assert [one.row.input_ids[0] for one in again] == order
 
 
 def test_a_last_batch_of_one_is_left_out() -> None:
     # Its completion has no other prompt: the divergence would be the very reward.
-    assert len(arranged(numbered(5, 4), KtoConfig(batch_size=4), seed=0)) == 8
-    assert len(arranged(numbered(5, 5), KtoConfig(batch_size=4), seed=0)) == 10
+    assert len(arranged(numbered(5, 4), 1.0, 4, seed=0)) == 8
+    assert len(arranged(numbered(5, 5), 1.0, 4, seed=0)) == 10
 
 
 def weighed(new: Any, folder: Path, config: KtoConfig, said: int) -> list[torch.Tensor]:
@@ -130,7 +130,7 @@ def weighed(new: Any, folder: Path, config: KtoConfig, said: int) -> list[torch.
             **trainer_arguments(TrainerRun(folder, 0), "cpu"), per_device_train_batch_size=2,
             max_length=None, precompute_ref_log_probs=True, remove_unused_columns=False,
         ),
-        train_dataset=as_dataset(rows, config), processing_class=policy.tokenizer,
+        train_dataset=as_dataset(rows, config, 2), processing_class=policy.tokenizer,
         data_collator=collator(rows, config, policy.tokenizer),
     )  # fmt: skip
     (found,) = trainer.get_train_dataloader()
@@ -194,3 +194,21 @@ def test_the_audit_counts_the_tools_tokens_only_where_they_weigh(new: Any, chats
     assert ours["assistant"] == sum(sum(row.agent_mask) for _, row in kept)
     assert ours["tool"] == ours["user"] == ours["template"] == 0
     assert kto_under_mask(kept, policy.tokenizer, STOCK)["tool"] > 0
+
+
+def test_a_process_that_would_have_one_episode_at_a_time_is_one_clear_error(
+    new: Any, tmp_path: Path
+) -> None:
+    run = TrainerRun(tmp_path, 0, parts=2)
+    with pytest.raises(ConfigurationError, match="leaves one alone"):
+        train_kto(new(), [ONE, TWO], config=KtoConfig(batch_size=2), run=run)
+
+
+@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+)
+def test_a_batch_in_parts_takes_as_many_steps(new: Any, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    run = TrainerRun(tmp_path, 0, lambda done, total: told.append((done, total)), parts=2)
+    train_kto(new(), [ONE, TWO] * 6, config=KtoConfig(batch_size=4), run=run)
+    assert told == [(1, 3), (2, 3), (3, 3)]  # 12 episodes by 4
