@@ -31,8 +31,8 @@ class Arm(NamedTuple):
 
 STARTS = {
     "signals": Start({}),
-    "verified": Start({"epochs": 1.0}, 4000),
-    "strong": Start({"epochs": 3.0}, 6000),
+    "verified": Start({"epochs": 1.5}, 4000),
+    "strong": Start({"epochs": 2.5}, 5000),
 }
 
 

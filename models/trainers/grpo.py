@@ -255,7 +255,7 @@ def train_grpo(
     opened = [row["prompt"] for row in rows[: config.scenarios_per_step]]
     trainer = PlayedGrpoTrainer(
         model=policy.model,
-        args=_settings(config, sampling, run, policy.model.device.type),
+        args=grpo_settings(config, sampling, run, policy.model.device.type),
         train_dataset=Dataset.from_dict({"prompt": opened}),  # the curriculum draws the scenarios
         processing_class=policy.tokenizer,
         environment_factory=environment_factory,
@@ -271,9 +271,10 @@ def train_grpo(
     return ran
 
 
-def _settings(
+def grpo_settings(
     config: GrpoConfig, sampling: Sampling, run: TrainerRun, device: str
 ) -> TrlGrpoConfig:
+    """Give TRL's settings for a recipe."""
     served: dict[str, Any] = {}
     if config.rollouts == "vllm":
         served = {

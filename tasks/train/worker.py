@@ -190,8 +190,7 @@ def _bench(order: Order, config: FlywheelConfig, world: World, tell: Tell) -> An
 
     return Bench(
         config=config, world=world, start=order.start, seed=order.seed,
-        folder=Path(order.folder), progress=tell,
-        told=_log,
+        folder=Path(order.folder), progress=tell, build=order.build, told=_log,
         **rows_of_build(config, order.build),
     )  # fmt: skip
 

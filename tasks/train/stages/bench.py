@@ -38,6 +38,8 @@ class Bench(msgspec.Struct):
     """The candidate's own: a folder a stage, and the policy it comes to."""
     progress: Callable[[str, int, int], None]
     """Told stage, steps done and in all."""
+    build: str = ""
+    """Digest of the build that the rows are of."""
     told: Callable[[str, Acted], None] = lambda *_: None
     """Told stage and what its monitors did, when they did it."""
 
