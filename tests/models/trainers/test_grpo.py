@@ -14,7 +14,7 @@ from models.generation import Player, Sampling
 from models.masks import tokenise
 from models.policy import load_policy, save_policy
 from models.trainers.curriculum import Curriculum
-from models.trainers.grpo import Play, PlayedGrpoTrainer, train_grpo
+from models.trainers.grpo import Play, PlayedGrpoTrainer, grpo_settings, train_grpo
 from models.trainers.run import TrainerRun, trainer_arguments
 from models.trainers.sft import train_sft
 from schemas.recipe_config import GrpoConfig
@@ -163,9 +163,6 @@ def share_of_yes(policy: Any) -> float:
     return sum(r.reward for r in rollouts) / 64
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_play_learns_what_pays(new: Any, tmp_path: Path) -> None:
     policy = new(seed=6)
     chats = [[*ASKED, {"role": "assistant", "content": said}] for said in ("yes", "no")]
@@ -190,3 +187,87 @@ def test_play_learns_what_pays(new: Any, tmp_path: Path) -> None:
     assert all(0 <= row["groups/mixed"] <= 1 for row in steps)
     earned = [row["reward"] for row in ran.history if "reward" in row]
     assert sum(earned[-6:]) / 6 > sum(earned[:6]) / 6 + 0.1
+
+
+class Silent(Oracle):
+    """Cannot judge."""
+
+    def get_reward(self) -> None:
+        return None
+
+
+def says_yes(rollouts: Any, prompts: Any) -> list[float | None]:
+    assert all(prompt == ASKED for prompt in prompts)
+    return [float(r.messages[-1].content == "yes") for r in rollouts]
+
+
+@pytest.mark.parametrize("judge", [None, says_yes])
+def test_only_what_somebody_judges_moves_the_policy(new: Any, tmp_path: Path, judge: Any) -> None:
+    policy = new(seed=6)
+    chats = [[*ASKED, {"role": "assistant", "content": said}] for said in ("yes", "no")]
+    train_sft(
+        policy, tokenise(chats * 60, policy.tokenizer), run=TrainerRun(tmp_path / "sft", 0),
+        learning_rate=2e-2, epochs=1, batch_size=8, optimizer="muon",
+    )  # fmt: skip
+    start = copy.deepcopy(policy.model.state_dict())
+    ran = train_grpo(
+        policy, [{"prompt": ASKED}] * 4, Silent,
+        config=GrpoConfig(steps=2, scenarios_per_step=4, generations=8, average_last=0),
+        sampling=Sampling(temperature=1.0, episode_tokens=20),
+        run=TrainerRun(tmp_path / "grpo", 0), judge=judge,
+    )  # fmt: skip
+    moved = any(not torch.equal(start[k], v) for k, v in policy.model.state_dict().items())
+    abstained = [row["rewards/abstained"] for row in ran.history if "rewards/abstained" in row]
+    assert moved == (judge is not None)
+    assert abstained == [float(judge is None)] * 2
+
+
+@pytest.fixture
+def rollouts_by(learnt: Any, chats: Any, shop: Any, tmp_path: Path) -> Any:
+    """Play the shop's questions 40 times each through the trainer."""
+
+    def played(how: str, temperature: float) -> list[Any]:
+        return by_trainer(learnt[0], chats, shop, tmp_path, how, temperature)
+
+    return played
+
+
+def by_trainer(
+    policy: Any, chats: Any, shop: Any, folder: Path, how: str, temperature: float
+) -> list[Any]:
+    config = GrpoConfig(rollouts=how, temperature=temperature, generations=40, scenarios_per_step=4)
+    asked = [chats[name][:1] for name in ("tea", "both", "hello", "malformed")]
+    limits = Sampling(temperature=temperature, episode_tokens=120)
+    made = PlayedGrpoTrainer(
+        model=policy.model,
+        args=grpo_settings(config, limits, TrainerRun(folder, 0), "cpu"),
+        train_dataset=Dataset.from_dict({"prompt": asked}),
+        processing_class=policy.tokenizer,
+        environment_factory=shop,
+    )
+    rows = [{"prompt": prompt} for prompt in asked]
+    made.play = Play(config, limits, Curriculum(rows, [""] * 4, 0, even=True), None, None)
+    made._generate_and_score_completions([{"prompt": asked[0]}] * 160)
+    return made._rollouts
+
+
+def test_trls_own_loop_plays_the_same_episodes(rollouts_by: Any) -> None:
+    ours, trls = (rollouts_by(how, 0.01) for how in ("player", "trl"))
+    assert {r.reward for r in ours} == {0.0, 1.0}
+    for one, other in zip(ours, trls, strict=True):
+        assert one.completion_ids == other.completion_ids
+        assert one.agent_mask == other.agent_mask
+        assert (one.reward, one.malformed, one.turns) == (
+            other.reward,
+            other.malformed,
+            other.turns,
+        )
+
+
+def test_trls_own_loop_plays_with_the_same_odds(rollouts_by: Any) -> None:
+    ours, trls = (rollouts_by(how, 1.6) for how in ("player", "trl"))
+    for measure in (lambda r: r.reward, lambda r: float(sum(r.agent_mask)), lambda r: r.malformed):
+        one, other = (torch.tensor([float(measure(r)) for r in rows]) for rows in (ours, trls))
+        error = float((one.var() / len(one) + other.var() / len(other)) ** 0.5)
+        assert abs(float(one.mean() - other.mean())) < 4 * error + 1e-6
+    assert len({tuple(r.completion_ids) for r in ours}) > 8  # it does vary
