@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from flows.cli import export, look, nights, pair_show, stages, upkeep
+from flows.cli import export, look, nights, pair_show, plan, stages, upkeep
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -31,6 +31,7 @@ app.command("ingest")(stages.ingest)
 app.command("label")(stages.label)
 app.command("build")(stages.build)
 app.command("export")(export.export)
+app.command("plan")(plan.plan)
 app.command("train")(stages.train)
 app.command("evaluate")(stages.evaluate)
 app.command("promote")(stages.promote)
