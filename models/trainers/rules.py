@@ -44,7 +44,7 @@ class Seen(msgspec.Struct):
     recent: dict[str, list[float]] = {}
     """The last values of each metric, oldest first, as many as the window."""
     best: dict[str, float] = {}
-    """Best smoothed reward and probe, lowest smoothed loss."""
+    """Best smoothed reward and probe; lowest smoothed loss, truncated and malformed share."""
     norms: list[float] = []
     """Gradient norms."""
     changes: float = 0.0
@@ -52,10 +52,8 @@ class Seen(msgspec.Struct):
     compared: int = 0
     """Changes in it."""
     last_reward: float | None = None
-    ever_mixed: bool = False
-    """Whether the rewards of a group have ever differed."""
-    idle: bool = True
-    """Whether no gradient was anything but zero."""
+    idle: int = 0
+    """Rows running without a gradient and without a group whose rewards differ."""
     told: list[str] = []
     """Remarks that were made and are not made again."""
     used: dict[str, int] = {}
@@ -93,11 +91,15 @@ def take_in(seen: Seen, row: dict[str, float], window: int) -> None:
         value = row.get(name)
         if value is not None and math.isfinite(value):
             seen.recent[name] = [*seen.recent.get(name, []), value][-window:]
+    for monitor, name in _SHARES.items():
+        if name in row:
+            lowest = min(fmean(seen.recent[name]), seen.best.get(monitor, math.inf))
+            seen.best[monitor] = lowest
     norm = row.get("grad_norm")
     if norm is not None and math.isfinite(norm):
         seen.norms = [*seen.norms, norm][-_LONG:]
-        seen.idle = seen.idle and norm == 0.0
-    seen.ever_mixed = seen.ever_mixed or row.get("groups/mixed", 0.0) > 0
+    still = norm == 0.0 and row.get("groups/mixed") == 0.0
+    seen.idle = seen.idle + 1 if still else 0
     reward = row.get("reward")
     if reward is not None and math.isfinite(reward):
         if seen.last_reward is not None:
@@ -115,6 +117,9 @@ def in_order(look: Look) -> bool:
         return False
     if row.get("rewards/abstained", 0.0) > config.abstained_high:
         return False
+    for monitor, name in _SHARES.items():
+        if name in row and row[name] > config.truncated_high >= 2 * seen.best[monitor]:
+            return False
     losses, rewards = seen.recent.get("loss"), look.full("reward")
     if losses and look.kind != "play" and median(losses) > seen.best["loss"] + config.loss_rise / 2:
         return False
@@ -217,17 +222,17 @@ def reward(look: Look) -> Decision | None:
 def groups(look: Look) -> Decision | None:
     """Watch for groups whose rollouts all earn the same, which teach nothing.
 
-    Where no group has ever differed and no gradient was anything but zero, going on is idle.
+    Where for three windows no group has differed and there was no gradient, going on is idle.
     """
     values, window = look.full("groups/mixed"), look.config.window
     if values is None or not look.warm:
         return None
     seen = look.seen
-    if not seen.ever_mixed and seen.idle and seen.rows >= look.config.warm + 2 * window:
+    if seen.idle >= 3 * window:
         earned = seen.recent.get("reward", [])
         each = f" (reward {earned[-1]:.2f})" if earned else ""
-        saw = f"in {seen.rows} steps no two rollouts of a scenario earned differently{each}"
-        return Decision("constant_reward", f"{saw}: there is nothing to learn", "stop")
+        saw = f"in {seen.idle} steps no two rollouts of a scenario earned differently{each}"
+        return Decision("constant_reward", f"{saw}: nothing can be learnt", "roll_back_and_stop")
     if fmean(values) >= look.config.mixed_low:
         return None
     saw = f"only {fmean(values):.0%} of the groups differ in reward: play teaches next to nothing"
@@ -254,32 +259,28 @@ def environment(look: Look) -> Decision | None:
 
 def truncated(look: Look) -> Decision | None:
     """Watch the share of episodes that run into a limit."""
-    return _share(
-        look, "truncated", "completions/clipped_ratio", "of the episodes run into a limit",
-        ": limits decide, not the policy",
-    )  # fmt: skip
+    return _share(look, "truncated", "run into a limit", ": limits decide, not the policy")
 
 
 def malformed(look: Look) -> Decision | None:
     """Watch the share of episodes that end in a malformed call."""
-    return _share(
-        look, "malformed", "completions/malformed", "of the episodes end in a malformed call", ""
-    )
+    return _share(look, "malformed", "end in a malformed call", "")
 
 
-def _share(look: Look, monitor: str, metric: str, words: str, verdict: str) -> Decision | None:
-    """Judge a share that is too high: halve the rate where training raised it, else say so."""
-    values = look.full(metric)
-    if values is None:
+def _share(look: Look, monitor: str, words: str, verdict: str) -> Decision | None:
+    """Judge a share of episodes that is too high.
+
+    Where training raised it the rate is halved, and a policy most of whose episodes have become so
+    has lost its language: the run goes back. Where it was high from the first row it is said.
+    """
+    values, limit = look.full(_SHARES[monitor]), look.config.truncated_high
+    if values is None or not look.warm or fmean(values) <= limit:
         return None
-    share, limit = fmean(values), look.config.truncated_high
-    lowest = min(share, look.seen.best.get(monitor, share))
-    look.seen.best[monitor] = lowest
-    if share <= limit or not look.warm:
-        return None
-    if lowest <= limit / 2:
-        return Decision(monitor, f"{share:.0%} {words}, {lowest:.0%} did before", "halve_rate")
-    return Decision(f"{monitor}_from_start", f"{share:.0%} {words}{verdict}")
+    share, before = fmean(values), look.seen.best[monitor]
+    if before > limit / 2:
+        return Decision(f"{monitor}_from_start", f"{share:.0%} of the episodes {words}{verdict}")
+    saw = f"{share:.0%} of the episodes {words}, {before:.0%} did before"
+    return Decision(monitor, saw, "roll_back" if share > _MOST else "halve_rate")
 
 
 def clipped(look: Look) -> Decision | None:
@@ -302,6 +303,9 @@ def entropy(look: Look) -> Decision | None:
     return Decision("entropy", saw, "raise_temperature")
 
 
+_SHARES = {"truncated": "completions/clipped_ratio", "malformed": "completions/malformed"}
+_MOST = 0.5
+"""Share of truncated or malformed episodes from which a policy has lost its language."""
 _SOLVED = 0.95
 """Reward from which there is nothing left to explore for."""
 _WATCHED = (

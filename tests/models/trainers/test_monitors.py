@@ -133,14 +133,16 @@ def test_a_reward_that_is_always_the_same_ends_a_run_that_never_moved() -> None:
     rows = [played(reward=0.0, mixed=0.0, grad_norm=0.0, kl=0.0)] * STEPS
     found = watch(rows)
     assert remedies(found) == [
-        (6, "groups", "none"), (15, "constant_reward", "stop"), (15, "kl_idle", "none"),
+        (6, "groups", "none"), (15, "constant_reward", "roll_back_and_stop"),
+        (15, "kl_idle", "none"),
     ]  # fmt: skip
     assert "no two rollouts of a scenario earned differently (reward 0.00)" in found[1][1].saw
 
 
 def test_groups_that_come_to_agree_are_told_and_the_run_goes_on() -> None:
-    rows = [played()] * 10 + [played(mixed=0.0, grad_norm=0.0, reward=0.99)] * 20
-    assert remedies(watch(rows)) == [(15, "groups", "none")]
+    agreed = played(mixed=0.05, reward=0.99)  # here and there one that still differs
+    # Windows with n rows of .05 and 5 - n of .5 are under .1 for n = 5 alone: steps 11 to 15.
+    assert remedies(watch([played()] * 10 + [agreed] * 20)) == [(15, "groups", "none")]
 
 
 def test_rewards_that_are_always_none_stop_the_run_at_once() -> None:
@@ -173,6 +175,13 @@ def test_truncation_that_training_brought_halves_the_rate() -> None:
     # Window of steps 6 to 10: .05 .05 .05 .6 .6 is .27, over .2.
     assert remedies(found) == [(10, "truncated", "halve_rate")]
     assert found[0][1].saw == "27% of the episodes run into a limit, 5% did before"
+
+
+def test_a_policy_that_lost_its_language_in_the_first_steps_goes_back() -> None:
+    # All is well in the first row alone, then no episode ends: the window of steps 2 to 6 is 1.
+    found = watch([played()] + [played(truncated=1.0, reward=0.0, mixed=0.0)] * 10)
+    assert remedies(found)[0] == (6, "truncated", "roll_back")
+    assert found[0][1].saw == "100% of the episodes run into a limit, 2% did before"
 
 
 def test_truncation_from_the_first_step_is_a_matter_of_limits() -> None:
