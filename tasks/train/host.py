@@ -21,15 +21,16 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tasks.train.order import LOG, Order
-from tasks.train.worker import end_with, log_to, teller, work
+from tasks.train.worker import Tell, end_with, log_to, teller, work
 
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
@@ -37,8 +38,9 @@ ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     # TRL imports MLflow where it finds it, for a report that is not asked for: a CPU second.
     "DISABLE_MLFLOW_INTEGRATION": "TRUE",
-    # Arrow's allocator would start a thread at import.
+    # The allocators of Arrow and of Delta would each start a thread at import.
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "_RJEM_MALLOC_CONF": "background_thread:false",
     # Asking whether there is a GPU must not open CUDA: a forked child could not use it any more.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }  # fmt: skip
@@ -54,12 +56,16 @@ def environment(threads: int) -> dict[str, str]:
 def launch(order: Order, file: Path, seconds: float | None) -> list[str] | None:
     """Give the command that does an order in a process of its own; None where a fork will do.
 
-    The one place that knows how a candidate that several processes train is started.
+    The one place that knows how a candidate that several processes train is started: by torch's
+    launcher, whose environment accelerate reads.
     """
-    del order
     limit = [] if seconds is None else [str(seconds)]
-    command = [sys.executable, "-m", "tasks.train.worker", str(file), *limit]
-    return None if threads_here() == 1 else command
+    worker = ["-m", "tasks.train.worker", str(file), *limit]
+    devices = int(order.config.get("train", {}).get("devices", 1))
+    if devices > 1:
+        several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+        return [sys.executable, *several, *worker]
+    return None if threads_here() == 1 else [sys.executable, *worker]
 
 
 def threads_here() -> int:
@@ -84,10 +90,13 @@ class Host:
     Args:
         orders: Descriptor that orders come from.
         relay: Descriptor that progress goes to.
+        do: Does an order in a child: told order, seconds and whom to tell; gives its exit status.
     """
 
-    def __init__(self, orders: int, relay: int) -> None:
-        self._orders, self._relay = orders, relay
+    def __init__(
+        self, orders: int, relay: int, do: Callable[[Order, float | None, Tell], int] = work
+    ) -> None:
+        self._orders, self._relay, self._do = orders, relay, do
         self._living, self._held = os.pipe()
         """Children read the first; it ends when nobody holds the second: only the host does."""
         self._woken, self._waker = os.pipe()
@@ -153,7 +162,7 @@ class Host:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             log_to(order.rung / LOG)
             end_with(self._living)
-            status = work(order, seconds, teller(order.name, self._relay))
+            status = self._do(order, seconds, teller(order.name, self._relay))
         finally:
             if sys.exc_info()[0] is not None:
                 traceback.print_exc()
@@ -177,7 +186,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     relay = os.dup(1)
     os.dup2(2, 1)  # what libraries print goes where errors go
+    began = time.process_time()
     import_stack()
+    threads = threads_here()
+    how = "forks" if threads == 1 else f"{threads} threads: starts each worker by itself"
+    sys.stderr.write(f"imported in {time.process_time() - began:.1f} CPU s, {how}\n")
     Host(os.dup(0), relay).serve()
     os._exit(0)  # taking down libraries that never worked would cost half a second
 

@@ -37,7 +37,7 @@ class Evidence:
     @cached_property
     def successes(self) -> int:
         """Episodes to imitate."""
-        return self._rows("trajectories", ["episode_id"], use="sft").num_rows
+        return int(self._rows("trajectories", ["episode_id"], use="sft").num_rows)
 
     @cached_property
     def unpaired(self) -> tuple[int, int]:
@@ -55,14 +55,8 @@ class Evidence:
     @cached_property
     def logged(self) -> int:
         """Training episodes that say with which tokens, and how likely, the agent acted."""
-        if not self._warehouse.exists("episodes"):
-            return 0
-        found = self._warehouse.sql(
-            "SELECT count(*) AS n FROM episodes WHERE len(logprobs) > 0 AND len(token_ids) > 0 "
-            "AND episode_id IN (SELECT episode_id FROM trajectories WHERE build = $build)",
-            build=self.build,
-        )
-        return int(found["n"][0].as_py())
+        found = self._warehouse.sql("known_behaviour", build=self.build)
+        return int(found["episodes"][0].as_py())
 
     @cached_property
     def playable(self) -> bool:

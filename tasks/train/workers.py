@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,8 @@ from typing import Any, Self
 from schemas.progress import Progress
 from tasks.train.host import ROOT, environment
 from tasks.train.order import Order, answered, outcome, place
+
+HOST = (sys.executable, "-m", "tasks.train.host")
 
 
 class Workers:
@@ -26,10 +29,14 @@ class Workers:
         folder: Where the host's log goes.
         threads: CPU threads of a worker.
         progress: Told what the workers tell.
+        host: Command that starts the host.
     """
 
-    def __init__(self, folder: Path, threads: int, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, threads: int, progress: Progress, host: Sequence[str] = HOST
+    ) -> None:
         self._folder, self._threads, self._progress = folder, threads, progress
+        self._command = list(host)
         self._host: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[Order, threading.Event]] = {}
@@ -98,7 +105,7 @@ class Workers:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "host.log").open("w") as log:
             host = subprocess.Popen(
-                [sys.executable, "-m", "tasks.train.host"], cwd=ROOT,
+                self._command, cwd=ROOT,
                 env=environment(self._threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=log, text=True,
             )  # fmt: skip
