@@ -249,6 +249,8 @@ def train_grpo(
     Source: Shao et al. 2024, https://arxiv.org/abs/2402.03300; token-level loss as in DAPO, Yu et
         al. 2025, https://arxiv.org/abs/2503.14476, equation 12.
     """
+    # Before TRL sees the model: it replaces `forward`, and a copy would compute with the original.
+    start = StartPolicy(policy.model) if config.kl_rows and not config.beta else None
     average = WeightAverage(config.average_last)
     even = not (config.curriculum and kinds)
     curriculum = Curriculum(rows, kinds or [""] * len(rows), run.seed, even=even)
@@ -260,10 +262,8 @@ def train_grpo(
         processing_class=policy.tokenizer,
         environment_factory=environment_factory,
     )
-    trainer.play = Play(
-        config, replace(sampling, temperature=config.temperature), curriculum,
-        StartPolicy(policy.model) if config.kl_rows and not config.beta else None, judge,
-    )  # fmt: skip
+    limits = replace(sampling, temperature=config.temperature)
+    trainer.play = Play(config, limits, curriculum, start, judge)
     trainer.rows_at_once = config.micro_batch
     ran = run_trainer(trainer, run, [curriculum, average])
     if not ran.stopped or ran.stopped == "time":

@@ -185,6 +185,9 @@ def test_play_learns_what_pays(new: Any, tmp_path: Path) -> None:
     steps = [row for row in ran.history if "groups/mixed" in row]
     assert len(steps) == 24
     assert all(0 <= row["groups/mixed"] <= 1 for row in steps)
+    moved = [row["kl"] for row in ran.history if "kl" in row]
+    assert moved[0] == pytest.approx(0, abs=1e-6)
+    assert moved[-1] > 1e-3
     earned = [row["reward"] for row in ran.history if "reward" in row]
     assert sum(earned[-6:]) / 6 > sum(earned[:6]) / 6 + 0.1
 
