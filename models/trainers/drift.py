@@ -26,7 +26,7 @@ class StartPolicy:
 
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
         self._model: Any = model
-        self._copy = None if isinstance(model, PeftModel) else copy.deepcopy(model).eval()
+        self._copy = None if isinstance(model, PeftModel) else _copied(model)
 
     @contextmanager
     def weights(self) -> Iterator[PreTrainedModel]:
@@ -39,6 +39,17 @@ class StartPolicy:
         with self._model.disable_adapter():
             yield self._model
         self._model.train(was_training)
+
+
+def _copied(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy a model; a trainer that had it has put a `forward` of its own into it.
+
+    That one is bound to the original: the copy would compute with the weights that are trained.
+    """
+    made = copy.deepcopy(model)
+    for name in ("forward", "_original_forward"):
+        made.__dict__.pop(name, None)
+    return made.eval()
 
 
 def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: float) -> float:

@@ -249,7 +249,6 @@ def train_grpo(
     Source: Shao et al. 2024, https://arxiv.org/abs/2402.03300; token-level loss as in DAPO, Yu et
         al. 2025, https://arxiv.org/abs/2503.14476, equation 12.
     """
-    # Before TRL sees the model: it replaces `forward`, and a copy would compute with the original.
     start = StartPolicy(policy.model) if config.kl_rows and not config.beta else None
     average = WeightAverage(config.average_last)
     even = not (config.curriculum and kinds)
