@@ -1,4 +1,4 @@
-"""Measure training on the CPU: tokens a CPU second of supervised fine-tuning over TRL."""
+"""Measure training on the CPU: imitation in tokens, and play in steps, against stock TRL."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def timed(
 
 
 def main() -> None:
-    """Write chats and train on them."""
+    """Write chats and train on them; then play, as we do and as TRL does."""
     options = arguments(__doc__ or "")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as one of several training processes
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -75,7 +75,22 @@ def main() -> None:
         logs = f"{folder}/chats.jsonl"
         write_chats(Path(logs), EPISODES, options.seed)
         trained = measure("bench.train:fine_tune", logs=logs, folder=folder, seed=options.seed)
-    figures = {**trained.result, "rss_mb": trained.rss_mb, "seconds": trained.seconds}
+        policy = measure("bench.play:prepare", folder=folder, seed=options.seed).result
+        steps = {
+            how: measure(
+                "bench.play:steps", folder=folder, policy=policy, seed=options.seed, how=how
+            )
+            for how in ("ours", "trl_rollouts", "trl")
+        }
+    play = {how: step.result["cpu_s_a_step"] for how, step in steps.items()}
+    figures = {
+        **trained.result, "rss_mb": trained.rss_mb, "seconds": trained.seconds,
+        **{f"grpo_cpu_s_a_step_{how}": spent for how, spent in play.items()},
+        **{f"grpo_reward_{how}": step.result["reward"] for how, step in steps.items()},
+        "grpo_episodes_a_cpu_s": steps["ours"].result["episodes_a_cpu_s"],
+        "grpo_times_faster": play["trl"] / play["ours"],
+        "grpo_rss_mb": steps["ours"].rss_mb, "grpo_rss_mb_trl": steps["trl"].rss_mb,
+    }  # fmt: skip
     show(figures, options.json)
 
 
