@@ -9,9 +9,7 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from models.generation import Sampling
 from models.masks import tokenise
-from models.trainers.grpo import train_grpo
 from models.trainers.guard import ActingGuard
 from models.trainers.preference import masked_pair, train_dpo
 from models.trainers.rules import Kind
@@ -19,8 +17,7 @@ from models.trainers.run import Acted, Ran, TrainerRun
 from models.trainers.sft import train_sft
 from schemas.errors import TrainingError
 from schemas.monitor_config import MonitorConfig
-from schemas.recipe_config import DpoConfig, GrpoConfig
-from tasks.train.stages.memory import Load, with_less_memory
+from schemas.recipe_config import DpoConfig
 
 ASKED = [{"role": "user", "content": "is it so?"}]
 SAYING = [[*ASKED, {"role": "assistant", "content": said}] for said in ("yes", "no")]
@@ -77,24 +74,6 @@ def imitate(policy: Any, run: TrainerRun, rate: float = 3e-3, steps: int = 60) -
     return train_sft(
         policy, rows, run=run, learning_rate=rate, epochs=1, batch_size=4, optimizer="adamw"
     )
-
-
-@pytest.fixture(scope="module")
-def speaker(new: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
-    """Give a policy that says yes or no."""
-    taught = new(seed=6)
-    run = TrainerRun(tmp_path_factory.mktemp("speaker"), 0)
-    train_sft(
-        taught, tokenise(SAYING * 200, taught.tokenizer), run=run, learning_rate=2e-2, epochs=1,
-        batch_size=8, optimizer="muon",
-    )  # fmt: skip
-
-    def made() -> Any:
-        policy = new()
-        policy.model.load_state_dict(taught.model.state_dict())
-        return policy
-
-    return made
 
 
 def test_a_healthy_run_is_the_same_with_a_guard(new: Any, tmp_path: Path) -> None:
@@ -297,163 +276,3 @@ def test_a_run_that_has_stopped_does_not_go_on_when_taken_up(new: Any, tmp_path:
     assert (ran.stopped, len(ran.acted)) == ("nan", 1)
     assert ran.steps == 31  # a trainer takes one step before it can be stopped; it is undone
     assert same(weights(again), first.after[20])
-
-
-class Oracle:
-    """Pays for the answer `yes`."""
-
-    def reset(self, **_: Any) -> None:
-        self._answer: str | None = None
-
-    def look(self) -> str:
-        """Look around."""
-        return "nothing"
-
-    def get_reward(self) -> float | None:
-        return float(self._answer == "yes")
-
-    def _finish(self, answer: str | None, malformed: bool) -> None:
-        self._answer = answer
-
-
-class Silent(Oracle):
-    """Never gives a verdict."""
-
-    def get_reward(self) -> float | None:
-        return None
-
-
-class Constant(Oracle):
-    """Pays the same whatever is said."""
-
-    def get_reward(self) -> float | None:
-        return 1.0
-
-
-class Broken(Oracle):
-    """Its tool fails whenever it is called."""
-
-    def count(self, thing: str) -> str:
-        """Count a thing.
-
-        Args:
-            thing: What is counted.
-        """
-        raise ConnectionError("the warehouse is down")
-
-
-def play(
-    policy: Any, environment: type[Oracle], run: TrainerRun, prompt: Any = ASKED, **recipe: Any
-) -> Ran:
-    """Play so many steps of two scenarios."""
-    settings = {
-        "steps": 24, "scenarios_per_step": 2, "generations": 4, "learning_rate": 1e-3,
-        "average_last": 0.2, "kl_rows": 8, **recipe,
-    }  # fmt: skip
-    return train_grpo(
-        policy, [{"prompt": prompt}] * 48, environment, config=GrpoConfig(**settings),
-        sampling=Sampling(temperature=1.0, episode_tokens=24), run=run,
-    )  # fmt: skip
-
-
-@PLAYS
-def test_rewards_that_are_always_none_end_play_with_the_start(
-    speaker: Callable[[], Any], tmp_path: Path
-) -> None:
-    policy = speaker()
-    start = weights(policy)
-    guard = ActingGuard(MonitorConfig(), "play")
-    ran = play(policy, Silent, TrainerRun(tmp_path, 0, guard=guard))
-    assert (ran.stopped, ran.steps) == ("abstained", 5)
-    assert ran.acted[-1].saw.startswith("100% of the rollouts have no reward")
-    assert ran.acted[-1].did == "went back to the start and stopped"
-    assert same(weights(policy), start)
-
-
-@PLAYS
-def test_a_constant_reward_ends_play_that_learns_nothing(
-    speaker: Callable[[], Any], tmp_path: Path
-) -> None:
-    policy = speaker()
-    start = weights(policy)
-    guard = ActingGuard(MonitorConfig(), "play")
-    ran = play(policy, Constant, TrainerRun(tmp_path, 0, guard=guard))
-    assert (ran.stopped, ran.steps) == ("constant_reward", 15)
-    (ended,) = [a for a in ran.acted if a.monitor == "constant_reward"]
-    assert ended.saw.endswith("earned differently (reward 1.00): nothing can be learnt")
-    assert ended.did.endswith("and stopped")
-    assert same(weights(policy), start)
-
-
-@PLAYS
-def test_an_environment_whose_tools_all_fail_ends_play(parrot: Any, tmp_path: Path) -> None:
-    start = weights(parrot)
-    guard = ActingGuard(MonitorConfig(), "play")
-    how_many = [{"role": "user", "content": "how many tea?"}]  # the parrot counts at once
-    ran = play(parrot, Broken, TrainerRun(tmp_path, 0, guard=guard), how_many)
-    assert (ran.stopped, ran.steps) == ("environment", 5)
-    assert ran.acted[-1].saw.endswith("of the tool calls fail: the environment seems broken")
-    assert same(weights(parrot), start)
-
-
-@PLAYS
-def test_play_that_runs_away_from_its_start_is_brought_back(
-    speaker: Callable[[], Any], tmp_path: Path
-) -> None:
-    policy = speaker()
-    start = weights(policy)
-    guard = Diary(MonitorConfig(), "play")
-    ran = play(policy, Oracle, TrainerRun(tmp_path, 0, guard=guard), learning_rate=0.3)
-    assert ran.stopped == "kl"
-    assert ran.steps < 10
-    assert "nats a token from its start (limit 0.5)" in ran.acted[-1].saw
-    assert ran.acted[-1].did == "went back to the start and stopped"
-    assert same(weights(policy), start)
-
-
-@PLAYS
-def test_a_policy_that_explores_no_more_plays_at_a_higher_temperature(
-    speaker: Callable[[], Any], tmp_path: Path
-) -> None:
-    guard = ActingGuard(MonitorConfig(entropy_low=9.0, warm=0, kl_high=9, kl_stop=9), "play")
-    ran = play(speaker(), Oracle, TrainerRun(tmp_path, 0, guard=guard), learning_rate=1e-6)
-    warmer = [a for a in ran.acted if a.monitor == "entropy"]
-    assert [a.did for a in warmer] == [
-        "raised the sampling temperature to 1.25", "raised the sampling temperature to 1.56",
-        "nothing: this was mended as often as it may be (2)",
-    ]  # fmt: skip
-    assert [a.step for a in warmer] == [5, 10, 15]
-    told = [row["entropy"] for row in ran.history if "entropy" in row]
-    assert sum(told[10:15]) / 5 > sum(told[:5]) / 5
-
-
-@PLAYS
-def test_play_that_runs_out_of_memory_once_goes_on_with_fewer_generations(
-    speaker: Callable[[], Any], tmp_path: Path
-) -> None:
-    passes: list[int] = []
-
-    def full(module: Any, inputs: Any, output: torch.Tensor) -> None:
-        if output.requires_grad:
-            passes.append(1)
-            if len(passes) == 8:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    def attempt(load: Load) -> Ran:
-        policy = speaker()
-        policy.model.model.norm.register_forward_hook(full)
-        guard = ActingGuard(MonitorConfig(), "play")
-        run = TrainerRun(tmp_path, 0, checkpoint_steps=4, guard=guard)
-        return play(policy, Oracle, run, **load.recipe.model_dump(exclude_unset=True))
-
-    recipe = GrpoConfig(steps=12, generations=4, scenarios_per_step=2)
-    ran, acted = with_less_memory(attempt, Load(recipe), limit=4)
-    assert acted == [
-        Acted(
-            0, "memory", "memory ran out: CUDA out of memory.",
-            "tried again with 2 generations a scenario",
-        )
-    ]  # fmt: skip
-    assert (ran.steps, ran.stopped) == (12, "")
-    steps = [row["step"] for row in ran.history if "kl" in row]
-    assert steps == list(range(1, 13))  # the first four are those before memory ran out
