@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import psutil
 
+CPU = "CPU memory"
+"""Name of what is no GPU."""
+
 
 class Device(NamedTuple):
     """A device that tensors live on."""
@@ -30,7 +33,7 @@ def find_device(kind: str) -> Device | None:
     """
     if kind == "cpu":
         memory = psutil.virtual_memory()
-        return Device("CPU memory", 1, int(memory.total), int(memory.available))
+        return Device(CPU, 1, int(memory.total), int(memory.available))
     import torch
 
     if not torch.cuda.is_available():

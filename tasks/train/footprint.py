@@ -6,9 +6,9 @@ log-probabilities in tiles and never holds all logits), a copy of the start wher
 while it plays, keys and values of all rollouts side by side. Sequences are taken as long as the
 configuration lets them be, so that a night of shorter ones takes less.
 
-Against the peak resident memory of two steps on the CPU it is within a fifth, for policies of 0.7
-and 32 million parameters (`python -m bench.memory`, docs/benchmarks.md; the allocator's slack was
-set on these). On a GPU it has not been measured: runtime and slack there are guesses.
+Against the peak resident memory of two steps on the CPU it is within a fifth, for SFT at 0.7 and 32
+million parameters and GRPO at 0.7 (`python -m bench.memory`, docs/benchmarks.md); the allocator's
+slack was set on these. On a GPU it has not been measured: runtime and slack there are guesses.
 """
 
 from __future__ import annotations

@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from models.hardware import find_device
 from schemas.config import FlywheelConfig
 from schemas.errors import ConfigurationError, TrainingError
 from schemas.model_shape import ModelShape
 from schemas.training_config import HubPolicy
 from tasks.ledger import Ledger, nights, read_object, run_folder
 from tasks.train.footprint import footprint
-from tasks.train.room import need, refuse_too_little, shape_of_policy
-
-CUDA_SHARE = 0.95
-"""Share of a GPU's memory that is planned with: the rest goes to fragmentation."""
+from tasks.train.room import need, refuse_too_little, shape_of_policy, usable
 
 
 def plan(config: FlywheelConfig, night: str) -> dict[str, Any]:
@@ -39,8 +37,6 @@ def plan(config: FlywheelConfig, night: str) -> dict[str, Any]:
         ConfigurationError: The first night's candidates have nothing to start from.
         MissingStateError: The model to start from is not there.
     """
-    from models.hardware import find_device
-
     train = config.train
     version = _champion(config)
     names = train.later_nights if version else train.first_night
@@ -76,7 +72,7 @@ def plan(config: FlywheelConfig, night: str) -> dict[str, Any]:
     }  # fmt: skip
     routes = [one["name"] for one in going] or list(names)
     needed = need(shape, train, routes, memory)
-    free = None if device is None else _free(train.device, device.free)
+    free = None if device is None else usable(device)
     result["memory"] = {"needed_bytes": needed.total, "free_bytes": free}
     error = wrong or _too_little(config, shape, routes, free, memory)
     return {**result, "error": error} if error else result
@@ -239,10 +235,6 @@ def _the_same(config: FlywheelConfig, night: str, name: str) -> bool:
     then, now = order["config"]["train"], config.train.model_dump(mode="json")
     keys = ["policy", "device", "devices", "threads", *name.split("+")]
     return all(then.get(key) == now[key] for key in keys)
-
-
-def _free(kind: str, free: int) -> int:
-    return int(CUDA_SHARE * free) if kind == "cuda" else free
 
 
 def _too_little(

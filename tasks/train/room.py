@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from models.hardware import CPU, Device, find_device
 from schemas.config import FlywheelConfig
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, MissingStateError
 from schemas.model_shape import ModelShape
 from schemas.training_config import HubPolicy, TrainConfig
 from tasks.train.footprint import GB, Footprint, footprint
@@ -15,6 +16,8 @@ PLAYING = ("grpo", "rloo", "rejection", "dpo")
 BATCHED = ("sft", "dpo", "kto", "off_policy")
 LEAST_CONTEXT = 256
 """Tokens below which an episode is not cut further."""
+CUDA_SHARE = 0.95
+"""Share of a GPU's free memory that is planned with: the rest goes to fragmentation."""
 WORTH = 0.99
 """A change that leaves more than this share of the need is none."""
 
@@ -123,6 +126,36 @@ def refuse_too_little(
         f" and {available / GB:.1f} GB are free.",
         next_step,
     )
+
+
+def make_sure_of_room(config: FlywheelConfig, routes: Sequence[str]) -> None:
+    """Stop a night before anything starts where model, device or memory are not there.
+
+    A tiny policy is not looked at: it fits wherever Python does, and the look would cost more.
+
+    Args:
+        config: Policy and device.
+        routes: The night's candidates.
+
+    Raises:
+        MissingStateError: There is no such model, or no such device.
+        ConfigurationError: The memory is too little.
+    """
+    if not isinstance(config.train.policy, HubPolicy):
+        return
+    device = find_device(config.train.device)
+    if device is None:
+        raise MissingStateError(
+            f"train.device is {config.train.device}, and this machine has none.",
+            "Set train.device: cpu, or run it on a machine with a GPU (`flywheel doctor`).",
+        )
+    shape = shape_of_policy(config)
+    refuse_too_little(shape, config.train, routes, usable(device), device.memory)
+
+
+def usable(device: Device) -> int:
+    """Give the bytes of a device that are planned with: of a GPU's a part goes to holes."""
+    return device.free if device.name == CPU else int(CUDA_SHARE * device.free)
 
 
 def shown(value: Any) -> str:

@@ -1,14 +1,16 @@
 """Too little memory: one line that names what to change first, and by how much."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schemas.errors import ConfigurationError
+from schemas.config import FlywheelConfig
+from schemas.errors import ConfigurationError, MissingStateError
 from schemas.model_shape import ModelShape
 from schemas.training_config import TrainConfig
 from tasks.train.footprint import footprint
-from tasks.train.room import changes_that_fit, need, refuse_too_little
+from tasks.train.room import changes_that_fit, make_sure_of_room, need, refuse_too_little
 
 QWEN = ModelShape(
     parameters=596_049_920, matrices=440_401_920, adapter_rows=630_784, hidden=1024,
@@ -69,3 +71,11 @@ def test_too_little_memory_is_one_line_and_room_enough_is_none() -> None:
 def test_a_device_that_nothing_fits_asks_for_a_smaller_model() -> None:
     with pytest.raises(ConfigurationError, match="choose a smaller model"):
         refuse_too_little(QWEN, settings(), ["sft"], 10**9)
+
+
+def test_a_night_without_its_device_or_model_stops_before_anything_starts(tmp_path: Path) -> None:
+    missing = {"kind": "hub", "model": str(tmp_path / "nowhere")}
+    config = FlywheelConfig.model_validate({"train": {"policy": missing, "device": "cpu"}})
+    with pytest.raises(MissingStateError, match="There is no folder"):
+        make_sure_of_room(config, ["sft"])
+    make_sure_of_room(FlywheelConfig(), ["sft", "grpo"])  # a tiny policy fits
