@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -27,6 +27,8 @@ from tasks.train.copying import first_slip
 if TYPE_CHECKING:
     from models.policy import LoadedPolicy
 
+Judge = Callable[[Sequence[Rollout], Sequence[list[dict[str, Any]]]], Sequence[float | None]]
+"""Gives rollouts their rewards, told how each was opened; keeps those that they have."""
 Kind = Literal["malformed", "loop", "truncated", "no_answer", "miscopied", "wrong_decision"]
 """Kinds of failures, in the order in which they are looked for; the first that fits counts.
 
@@ -311,6 +313,7 @@ def diagnosed(
     scenarios: int = 60,
     samples: int = 4,
     seed: int,
+    judge: Judge | None = None,
     progress: Progress = report,
 ) -> Diagnosis:
     """Play fresh training scenarios with a policy at temperature 1, and sort its failures.
@@ -322,6 +325,7 @@ def diagnosed(
         scenarios: How many are drawn.
         samples: Attempts a scenario.
         seed: Seed of the draw and of the sampling.
+        judge: Rewards what the environment cannot judge, as it does in training.
         progress: Told how many episodes are done.
     """
     from models.generation import tools_of
@@ -331,6 +335,10 @@ def diagnosed(
         config, world, policy, drawn, samples=samples, temperature=1.0, seed=seed,
         progress=progress,
     )  # fmt: skip
+    if judge is not None:
+        opened = [opening(scenario, None) for scenario in drawn for _ in range(samples)]
+        for rollout, reward in zip(rollouts, judge(rollouts, opened), strict=True):
+            rollout.reward = reward
     tools = tools_of(world.environment())
     offered = "\n".join(f"{name} {inspect.getdoc(tool) or ''}" for name, tool in tools.items())
     return diagnose(rollouts, drawn, offered=offered, mixed_low=config.train.monitors.mixed_low)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -224,11 +225,16 @@ def test_a_policy_from_a_random_start_is_played_and_diagnosed(home: Path) -> Non
     size = config.train.policy
     tokenizer = tokenizers.train_tokenizer(["total revenue of orders?"] * 20, size.vocabulary)
     policy = policies.LoadedPolicy(tiny.new_policy(size, tokenizer, 0), tokenizer, "")
-    told = []
+    told, asked_of = [], []
+
+    def judge(rollouts: Any, opened: Any) -> list[float]:
+        asked_of.extend(turn[-1]["content"] for turn in opened)
+        return [0.25] * len(rollouts)
+
     world = open_world(config)
     try:
         one = diagnosed(
-            config, world, policy, scenarios=6, samples=2, seed=1,
+            config, world, policy, scenarios=6, samples=2, seed=1, judge=judge,
             progress=lambda stage, done, total, note="": told.append((stage, done, total)),
         )  # fmt: skip
     finally:
@@ -236,3 +242,6 @@ def test_a_policy_from_a_random_start_is_played_and_diagnosed(home: Path) -> Non
     assert (one.scenarios <= 6, one.attempts, one.samples >= 2, one.success) == (True, 12, True, 0)
     assert sum(one.failures.values()) == 12
     assert told[-1] == ("play", 12, 12)
+    assert len(asked_of) == 12
+    assert asked_of[0::2] == asked_of[1::2]
+    assert one.mixed == 0
