@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from models.processes import is_first, wait_for_all
 from schemas.errors import ConfigurationError, MissingStateError
 
 _REFERENCE = "ref"
@@ -108,12 +109,15 @@ def save_policy(policy: LoadedPolicy, folder: Path) -> Path:
     """Save weights (safetensors), configuration, tokenizer and template into a folder.
 
     An adapter is merged into the weights first: what is saved can be served and trained further
-    by anything that loads a model.
+    by anything that loads a model. Of several processes that train together the first one writes,
+    and the others wait for it.
     """
     if isinstance(policy.model, PeftModel):
         policy.model = cast(PreTrainedModel, policy.model.merge_and_unload())
-    policy.model.save_pretrained(folder)
-    policy.tokenizer.save_pretrained(folder)
+    if is_first():
+        policy.model.save_pretrained(folder)
+        policy.tokenizer.save_pretrained(folder)
+    wait_for_all()
     policy.folder = str(folder)
     return folder
 

@@ -26,6 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from models.processes import as_the_first, wait_for_all
 from schemas.errors import ConfigurationError
 
 WHOLE = "whole"
@@ -117,7 +118,7 @@ class _Steps(TrainerCallback):
         seconds = self._run.seconds
         if state.global_step >= until_step(self._run.until, state.max_steps):
             self.stopped = "share"
-        elif seconds is not None and time.monotonic() - self._began > seconds:
+        elif seconds is not None and as_the_first(time.monotonic() - self._began > seconds):
             self.stopped = "time"
         if self.stopped:
             control.should_training_stop = control.should_save = True
@@ -125,7 +126,8 @@ class _Steps(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Mark the checkpoint that was just written as whole."""
+        """Mark the checkpoint that was just written as whole, once every process has."""
+        wait_for_all()
         if state.is_world_process_zero:
             (checkpoint_folder(args, state) / WHOLE).touch()
 
@@ -147,7 +149,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         if (found / WHOLE).exists():
             whole.append((int(found.name.rpartition("-")[2]), found))
         else:
-            shutil.rmtree(found)
+            shutil.rmtree(found, ignore_errors=True)  # another process may be at it too
     return max(whole)[1] if whole else None
 
 

@@ -45,9 +45,13 @@ def work(order: Order, seconds: float | None, tell: Tell) -> int:
         Exit status: 0 when done; 1 after a known error, which stands in the result.
     """
     from models.policy import use_threads
+    from models.processes import is_first, join, leave
 
     use_threads(order.threads)
     config = FlywheelConfig.model_validate(order.config)
+    join(config.train.device)
+    if config.train.devices > 1:
+        config = _without_retries(config)
     world = open_world(config)
     try:
         if order.kind == "train":
@@ -55,11 +59,16 @@ def work(order: Order, seconds: float | None, tell: Tell) -> int:
         else:
             result = look(order, config, world, tell)
     except FlywheelError as error:
-        answer(order, {"name": order.candidate, "error": error.message, "next": error.next_step})
+        if is_first():
+            answer(
+                order, {"name": order.candidate, "error": error.message, "next": error.next_step}
+            )
         return 1
     finally:
         world.close()
-    answer(order, result)
+    if is_first():
+        answer(order, result)
+    leave()
     return 0
 
 
@@ -68,17 +77,20 @@ def train(
 ) -> dict[str, Any]:
     """Train a candidate up to where the order says, play validation scenarios, save the policy."""
     from models.policy import save_policy
+    from models.processes import is_first
     from tasks.train.stages.route import train_route
 
     began = time.perf_counter()
     bench = _bench(order, config, world, tell)
     trained = train_route(bench, order.route, until=order.until, seconds=seconds)
     took = time.perf_counter() - began
+    policy = order.rung / "policy"
+    save_policy(trained.policy, policy)
+    if not is_first():
+        return {}  # of several processes that trained it the first one plays and answers
     played = validate(
         config, world, trained.policy, scored(validation(config), order.validation), tell
     )
-    policy = order.rung / "policy"
-    save_policy(trained.policy, policy)
     for earlier in Path(order.folder).glob("to-*/policy"):
         if earlier != policy:
             shutil.rmtree(earlier)
@@ -87,6 +99,13 @@ def train(
         **played, "seconds": took, "health": remarks(trained.stages),
         "history": history(trained.stages), "policy": str(policy),
     }  # fmt: skip
+
+
+def _without_retries(config: FlywheelConfig) -> FlywheelConfig:
+    """Let a stage that runs out of memory fail: one process of several cannot begin it anew."""
+    monitors = config.train.monitors.model_copy(update={"memory_retries": 0})
+    train = config.train.model_copy(update={"monitors": monitors})
+    return config.model_copy(update={"train": train})
 
 
 def look(order: Order, config: FlywheelConfig, world: World, tell: Tell) -> dict[str, Any]:
@@ -210,6 +229,10 @@ def teller(name: str, relay: int) -> Tell:
     return tell
 
 
+def _tell_nobody(stage: str, done: int, total: int) -> None:
+    """Tell no progress: another process of the same candidate does."""
+
+
 def end_with(starter: int) -> None:
     """End this process when a pipe closes that whoever started it holds open.
 
@@ -247,7 +270,8 @@ def main() -> int:
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else None
     relay = log_to(order.rung / LOG)
-    return work(order, seconds, teller(order.name, relay))
+    alone = os.environ.get("RANK", "0") == "0"  # one of several processes tells for all
+    return work(order, seconds, teller(order.name, relay) if alone else _tell_nobody)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from models.policy import LoadedPolicy
+from models.processes import is_first
 from models.trainers.run import TrainerRun
 from schemas.dataset import Scenario
 from schemas.rollout import Rollout
@@ -51,6 +52,8 @@ def explore(
 
 def keep(run: TrainerRun, rollouts: Sequence[Rollout]) -> None:
     """Write rollouts beside a stage's checkpoints, in one piece."""
+    if not is_first():
+        return  # another process has played the same, and writes it
     run.folder.mkdir(parents=True, exist_ok=True)
     part = run.folder / f".{PLAYED}"
     part.write_bytes(msgspec.msgpack.encode(list(rollouts)))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from models.policy import LoadedPolicy, save_policy
+from models.processes import is_first
 from models.trainers.guard import ActingGuard
 from models.trainers.rules import Kind
 from models.trainers.run import Acted, Ran, TrainerRun
@@ -160,6 +161,8 @@ def _record(name: str, fed: Fed) -> dict[str, Any]:
 def _finish(folder: Path, policy: LoadedPolicy, record: dict[str, Any]) -> None:
     """Keep a finished stage's policy, then its record, which says that the policy is whole."""
     save_policy(policy, folder / "policy")
+    if not is_first():
+        return
     part = folder / f".{RECORD}"
     part.write_text(json.dumps(record))
     part.replace(folder / RECORD)
