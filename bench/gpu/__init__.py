@@ -1,0 +1,1 @@
+"""Everything that wants a GPU, in one call: `python -m bench.gpu.run`."""
