@@ -131,7 +131,7 @@ class ActingGuard(Guard):
             control.should_training_stop = True
             return
         if not self._broken and _not_finite(list(self._weights().values())):
-            self._broken = "the weights"
+            self._broken = "a weight"
         if self._broken:
             what, self._broken = self._broken, ""
             self._mended_at = state.global_step

@@ -62,7 +62,7 @@ class Monitors:
         """Judge numbers that are none, found before any row told them.
 
         Args:
-            what: `the gradient` or `the weights`.
+            what: `the gradient` or `a weight`.
         """
         decisions = self._within_limits([not_a_number(what)])
         self._forget(decisions)

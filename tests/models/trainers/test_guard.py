@@ -182,7 +182,7 @@ def test_weights_that_are_not_numbers_are_seen_where_no_gradient_tells(
 
     guard = Diary(MonitorConfig(rollbacks=0), "imitation", plant=break_one)
     ran = imitate(policy, TrainerRun(tmp_path, 0, guard=guard))
-    assert (ran.stopped, ran.acted[0].saw) == ("nan", "the weights is not a number")
+    assert (ran.stopped, ran.acted[0].saw) == ("nan", "a weight is not a number")
     assert same(weights(policy), guard.after[10])
 
 
