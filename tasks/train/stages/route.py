@@ -24,6 +24,7 @@ from tasks.rollout.play import play_loaded
 from tasks.train.stages.bench import Bench, Fed, start
 from tasks.train.stages.imitation import rejection, sft
 from tasks.train.stages.memory import Load, with_less_memory
+from tasks.train.stages.off_policy import off_policy
 from tasks.train.stages.play import grpo
 from tasks.train.stages.preference import dpo
 from tasks.train.stages.unpaired import kto
@@ -31,10 +32,11 @@ from tasks.train.stages.unpaired import kto
 Stage = Callable[[Bench, LoadedPolicy, Any, TrainerRun], Fed]
 STAGES: dict[str, Stage] = {
     "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo, "rloo": grpo, "rejection": rejection,
+    "off_policy": off_policy,
 }  # fmt: skip
 KINDS: dict[str, Kind] = {
     "sft": "imitation", "rejection": "imitation", "dpo": "preference", "kto": "preference",
-    "grpo": "play", "rloo": "play",
+    "grpo": "play", "rloo": "play", "off_policy": "play",
 }  # fmt: skip
 """What the monitors take each stage for."""
 RECORD = "stage.json"
