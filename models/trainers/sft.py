@@ -74,7 +74,7 @@ class BucketedSftTrainer(SFTTrainer):
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
         rows: Any = dataset if dataset is not None else self.train_dataset
         lengths = [len(ids) for ids in rows["input_ids"]]
-        # Rows of a step, over processes and parts: so they are the same however they are shared out.
+        # All rows of a step, so that they are the same however processes share them out.
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return BucketedBatches(lengths, step * self.args.world_size, self.args.seed)
 
