@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from models.chat import ROLES
@@ -61,13 +62,15 @@ def sft_under_mask(rows: Sequence[Trained], tokenizer: PreTrainedTokenizerBase) 
 
 
 def dpo_under_mask(
-    pairs: Sequence[tuple[Trained, Trained]], tokenizer: PreTrainedTokenizerBase
-) -> dict[str, int]:
+    pairs: Sequence[tuple[Trained, Trained]], tokenizer: PreTrainedTokenizerBase,
+    *, agent_tokens_only: bool = True,
+) -> dict[str, int]:  # fmt: skip
     """Count whose tokens preference learning weighs.
 
     Args:
         pairs: Chosen and rejected; those whose sides have no say are passed over.
         tokenizer: With its chat template.
+        agent_tokens_only: False counts as TRL's own collator weighs.
 
     Returns:
         Tokens under the loss by speaker, of SPEAKERS.
@@ -79,7 +82,8 @@ def dpo_under_mask(
     examples = [
         {name: getattr(made, name) for name in made.__struct_fields__} for _, made in usable
     ]
-    batch = AgentTokensCollator(pad_token_id=_padding(tokenizer)).torch_call(examples)
+    kind = AgentTokensCollator if agent_tokens_only else DataCollatorForPreference
+    batch = kind(pad_token_id=_padding(tokenizer)).torch_call(examples)
     sides = [pair[side] for side in (0, 1) for pair, _ in usable]
     speakers = [speakers_of(one, row, tokenizer) for one, row in sides]
     return under_mask(batch["completion_mask"].numpy(), speakers)

@@ -20,7 +20,8 @@ class SftConfig(Section):
     refresh_learning_rate: float = Field(3e-4, gt=0)
     """Peak rate when the night starts from a champion."""
     optimizer: Optimizer = "muon"
-    """`muon`: Muon on hidden matrices, AdamW on embeddings and norms. `adamw`: AdamW on all."""
+    """`muon`: Muon on hidden matrices, AdamW on embeddings and norms; an adapter takes
+    AdamW. `adamw`: AdamW on all."""
     epochs: float = Field(3.0, gt=0)
     """Passes over the successes on the first night; later nights take one."""
     batch_size: int = Field(8, ge=1)

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from schemas.rollout import Rollout
 
-MICRO_BATCH = 16
-"""Rollouts in one forward pass of the start."""
+LOGITS = 1 << 27
+"""Most numbers in the logits of one forward pass of the start: half a gigabyte."""
 
 
 class StartPolicy:
@@ -69,9 +69,11 @@ def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: fl
     """
     total, count = 0.0, 0
     rows = sorted(rollouts, key=lambda r: len(r.prompt_ids) + len(r.completion_ids))
+    longest = max((len(r.completion_ids) for r in rows), default=0)
     with torch.inference_mode(), start.weights() as model:
-        for begin in range(0, len(rows), MICRO_BATCH):
-            part = rows[begin : begin + MICRO_BATCH]
+        at_once = max(1, LOGITS // max(longest * model.config.vocab_size, 1))
+        for begin in range(0, len(rows), at_once):
+            part = rows[begin : begin + at_once]
             said = token_logprobs(model, part, temperature)
             acted = _padded([r.logprobs for r in part], said)
             mask = _padded([[float(m) for m in r.agent_mask] for r in part], said)
@@ -97,7 +99,7 @@ def token_logprobs(
     )
     logits = output.logits[:, :-1].float() / temperature
     targets = padded[:, -width:, None]
-    found = torch.log_softmax(logits, dim=-1).gather(2, targets)[:, :, 0]
+    found = logits.gather(2, targets)[:, :, 0] - logits.logsumexp(dim=-1)
     # Rows end together; completions are to begin together.
     shifts = [width - len(r.completion_ids) for r in rollouts]
     return torch.stack([_shifted(row, shift) for row, shift in zip(found, shifts, strict=True)])

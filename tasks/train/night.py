@@ -12,6 +12,7 @@ from tasks.evaluate.attempts import SCRIPTED
 from tasks.ledger import run_folder, write_whole
 from tasks.train.halving import points
 from tasks.train.recipe import train
+from tasks.train.room import make_sure_of_room
 
 
 def train_night(
@@ -32,6 +33,7 @@ def train_night(
         What `tasks.train.recipe.train` returns, with `build`, `code`, `start_version` and run ids.
     """
     start = None if champion["policy"] == SCRIPTED else champion["policy"]
+    make_sure_of_room(config, config.train.later_nights if start else config.train.first_night)
     result = train(
         config, night=night, build=built["digest"], start=start,
         run_dir=run_folder(config, night), progress=progress,

@@ -20,10 +20,6 @@ from models.trainers.sft import train_sft
 from models.trainers.unpaired import Judged, train_kto
 from schemas.recipe_config import DpoConfig, KtoConfig
 
-pytestmark = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
-
 EXACT = 0.0
 """The very same tensors are multiplied in the same order."""
 MERGED = {"float32": 5e-6, "bfloat16": 0.02}

@@ -64,7 +64,6 @@ def test_threads_can_be_limited() -> None:
 
 
 # peft reads transformers' old name of the setting
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_an_adapter_changes_nothing_until_trained_and_is_merged_when_saved(
     new: Any, tmp_path: Path
 ) -> None:

@@ -217,9 +217,6 @@ def test_it_starts_from_a_champions_folder(random: Any, tmp_path: Path) -> None:
     assert model.tokenizer.apply_chat_template(chat) == random.tokenizer.apply_chat_template(chat)
 
 
-@pytest.mark.filterwarnings(  # PEFT asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_a_hub_models_adapter_is_merged_with_its_output(random: Any, tmp_path: Path) -> None:
     start = str(save_policy(random, tmp_path / "hub"))
     policy = HubPolicy(model=start, lora_rank=4, dtype="float32", context=256)

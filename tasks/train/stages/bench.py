@@ -63,7 +63,7 @@ def loaded(bench: Bench, source: str) -> LoadedPolicy:
     if isinstance(made, TinyPolicy):
         return load_policy(source, bench.config.train.device)
     policy = load_policy(source, bench.config.train.device, made.dtype)
-    return policy if made.lora_rank is None else add_adapter(policy, made.lora_rank)
+    return policy if made.lora_rank is None else add_adapter(policy, made.lora_rank, bench.seed)
 
 
 def _base(bench: Bench) -> LoadedPolicy:

@@ -37,7 +37,11 @@ def dpo(bench: Bench, policy: LoadedPolicy, recipe: DpoConfig, run: TrainerRun) 
     account = {
         "logged_pairs": len(logged), "played_pairs": len(played), "used": len(pairs),
         "cut": fitted.cut, "left_out": fitted.left_out + len(found) - len(played),
-        **audited(dpo_under_mask(fitted.kept, policy.tokenizer)),
+        **audited(
+            dpo_under_mask(
+                fitted.kept, policy.tokenizer, agent_tokens_only=recipe.agent_tokens_only
+            )
+        ),
     }  # fmt: skip
     return Fed(account, ran)
 

@@ -63,9 +63,6 @@ def test_the_estimate_is_the_divergence_of_the_distributions(new: Any, shop: Any
     assert estimated == pytest.approx(exact / count, rel=0.35)
 
 
-@pytest.mark.filterwarnings(  # peft asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_of_an_adapter_the_start_is_the_model_without_it(new: Any, shop: Any) -> None:
     policy = new(seed=2)
     policy = add_adapter(LoadedPolicy(policy.model, policy.tokenizer, ""), 4)

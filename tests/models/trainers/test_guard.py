@@ -22,9 +22,6 @@ from schemas.recipe_config import DpoConfig
 ASKED = [{"role": "user", "content": "is it so?"}]
 SAYING = [[*ASKED, {"role": "assistant", "content": said}] for said in ("yes", "no")]
 
-PLAYS = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 
 Weights = dict[str, torch.Tensor]
 
@@ -202,7 +199,6 @@ def test_a_start_that_is_not_a_number_is_refused(new: Any, tmp_path: Path) -> No
         imitate(policy, run)
 
 
-@PLAYS
 def test_a_preference_that_breaks_the_language_goes_back(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from models.generation import Sampling
@@ -16,9 +15,6 @@ from schemas.recipe_config import GrpoConfig
 from tasks.train.stages.memory import Load, with_less_memory
 
 ASKED = [{"role": "user", "content": "is it so?"}]
-PLAYS = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 
 Weights = dict[str, torch.Tensor]
 
@@ -88,7 +84,6 @@ def play(
     )  # fmt: skip
 
 
-@PLAYS
 def test_rewards_that_are_always_none_end_play_with_the_start(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:
@@ -102,7 +97,6 @@ def test_rewards_that_are_always_none_end_play_with_the_start(
     assert same(weights(policy), start)
 
 
-@PLAYS
 def test_a_constant_reward_ends_play_that_learns_nothing(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:
@@ -117,7 +111,6 @@ def test_a_constant_reward_ends_play_that_learns_nothing(
     assert same(weights(policy), start)
 
 
-@PLAYS
 def test_an_environment_whose_tools_all_fail_ends_play(parrot: Any, tmp_path: Path) -> None:
     start = weights(parrot)
     guard = ActingGuard(MonitorConfig(), "play")
@@ -128,7 +121,6 @@ def test_an_environment_whose_tools_all_fail_ends_play(parrot: Any, tmp_path: Pa
     assert same(weights(parrot), start)
 
 
-@PLAYS
 def test_play_that_runs_away_from_its_start_is_brought_back(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:
@@ -143,7 +135,6 @@ def test_play_that_runs_away_from_its_start_is_brought_back(
     assert same(weights(policy), start)
 
 
-@PLAYS
 def test_a_policy_that_explores_no_more_plays_at_a_higher_temperature(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:
@@ -159,7 +150,6 @@ def test_a_policy_that_explores_no_more_plays_at_a_higher_temperature(
     assert sum(told[10:15]) / 5 > sum(told[:5]) / 5
 
 
-@PLAYS
 def test_play_that_runs_out_of_memory_once_goes_on_with_fewer_generations(
     speaker: Callable[[], Any], tmp_path: Path
 ) -> None:

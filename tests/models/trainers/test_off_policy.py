@@ -22,9 +22,6 @@ from models.trainers.run import TrainerRun
 from schemas.recipe_config import OffPolicyConfig
 from schemas.rollout import Rollout
 
-pytestmark = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 CHAT = [
     {"role": "user", "content": "how many tea?"},
     {"role": "assistant", "content": "", "tool_calls": [

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from trl import DPOConfig as TrlDpoConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -102,9 +101,6 @@ def gradients(new: Any, folder: Path, config: DpoConfig, last: int) -> list[torc
     return [p.grad for p in policy.model.parameters() if p.grad is not None]
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_what_the_tool_said_changes_no_gradient_unless_stock_is_asked_for(
     new: Any, tmp_path: Path
 ) -> None:
@@ -133,9 +129,6 @@ def agent_margin(policy: Any, pair: MaskedPair) -> float:
     return sums[0] - sums[1]
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_training_raises_the_agents_margin(parrot: Any, tmp_path: Path) -> None:
     asked = {"role": "user", "content": "how many tea?"}
     call = {"type": "function", "function": {"name": "count", "arguments": {"thing": "tea"}}}

@@ -14,9 +14,6 @@ from models.trainers.sft import train_sft
 from models.trainers.unpaired import Judged, train_kto
 from schemas.recipe_config import DpoConfig, KtoConfig
 
-pytestmark = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 Train = Callable[[Any, TrainerRun], Ran]
 STEPS = 12
 NAMES = ("sft", "dpo", "kto")

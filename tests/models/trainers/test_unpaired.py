@@ -138,9 +138,6 @@ def weighed(new: Any, folder: Path, config: KtoConfig, said: int) -> list[torch.
     return [p.grad for p in policy.model.parameters() if p.grad is not None]
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_a_tool_token_changes_no_gradient_unless_stock_is_asked_for(
     new: Any, tmp_path: Path
 ) -> None:
@@ -161,9 +158,6 @@ def likelihood(policy: Any, row: Masked) -> float:
     return float((logprobs[at - 1, ids[0, at]] * torch.tensor(row.agent_mask[1:])).sum())
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_training_moves_towards_what_is_liked_and_away_from_the_other(
     parrot: Any, chats: Any, tmp_path: Path
 ) -> None:
@@ -204,9 +198,6 @@ def test_a_process_that_would_have_one_episode_at_a_time_is_one_clear_error(
         train_kto(new(), [ONE, TWO], config=KtoConfig(batch_size=2), run=run)
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_a_batch_in_parts_takes_as_many_steps(new: Any, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     run = TrainerRun(tmp_path, 0, lambda done, total: told.append((done, total)), parts=2)

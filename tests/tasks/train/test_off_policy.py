@@ -186,3 +186,32 @@ def test_logs_that_say_too_little_about_the_policy_are_refused(logs: Callable[..
     assert found.why.startswith("4 logged episodes say no more about this policy than 1 of its own")
     assert "50% of them is the least (train.off_policy.least_share)" in found.why
     assert "DPO or KTO" in found.why
+
+
+def test_the_stage_learns_from_the_logs_of_the_version_it_starts_from(
+    logs: Callable[..., Logs], tmp_path: Path
+) -> None:
+    from models.policy import load_policy, save_policy
+    from models.trainers.off_policy import importance_weights
+    from models.trainers.run import TrainerRun
+    from tasks.train.stages.bench import Bench
+    from tasks.train.stages.off_policy import off_policy
+
+    made = logs(batch_size=2, learning_rate=1e-3, epochs=2)
+    for success, said in ((1.0, "It is 41."), (0.0, "It is 7.")) * 2:
+        made.add("a", success, messages=talk(said))
+    assert made.found().why == ""
+    start = tmp_path / "policies" / "agent-policy-v7-m-1"
+    policy = load_policy(save_policy(made.policy, start))
+    bench = Bench(
+        config=made.config, world=None, successes=made.rows["trajectories"], pairs=[],  # type: ignore[arg-type]
+        unpaired=[], start=str(start), seed=0, folder=tmp_path,
+        progress=lambda stage, done, total: None,
+    )  # fmt: skip
+    run = TrainerRun(tmp_path / "trainer", 0)
+    fed = off_policy(bench, policy, made.config.train.off_policy, run)
+    assert fed.account["used"] == 4
+    assert "instead" not in fed.account
+    assert fed.ran.steps == 4  # 4 episodes by 2, twice
+    right, wrong = importance_weights(policy, made.found().rollouts[:2])
+    assert right > 1 > wrong  # against the policy that acted

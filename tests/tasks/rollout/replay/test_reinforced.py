@@ -13,10 +13,6 @@ from tasks.rollout.environment import open_world
 from tasks.rollout.play import opening, play_loaded
 from tasks.rollout.replay.world import UNSEEN
 
-pytestmark = pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
-
 
 @pytest.fixture(autouse=True)
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,9 +72,6 @@ def test_only_as_many_logged_pairs_are_tokenised_as_a_night_uses(
     assert (len(logged), len(fitted.kept)) == (3, 4)
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_a_decision_point_is_preferred_at_its_own_step(
     make_bench: Any, pair: Pair, tmp_path: Path
 ) -> None:

@@ -49,9 +49,6 @@ def test_half_of_each_kind_is_taken_where_there_are_enough(
     assert list(taken[0]) == list(range(expected[0]))
 
 
-@pytest.mark.filterwarnings(  # TRL 1.16 asks transformers by the old name
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
 def test_the_best_ranked_of_both_kinds_are_learnt_from(make_bench: Any, tmp_path: Path) -> None:
     from models.trainers.run import TrainerRun
     from tasks.train.stages.bench import start
