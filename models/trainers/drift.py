@@ -69,11 +69,10 @@ def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: fl
     """
     total, count = 0.0, 0
     rows = sorted(rollouts, key=lambda r: len(r.prompt_ids) + len(r.completion_ids))
-    longest = max((len(r.completion_ids) for r in rows), default=0)
     with torch.inference_mode(), start.weights() as model:
-        at_once = max(1, LOGITS // max(longest * model.config.vocab_size, 1))
-        for begin in range(0, len(rows), at_once):
-            part = rows[begin : begin + at_once]
+        most = at_once(model, rows)
+        for begin in range(0, len(rows), most):
+            part = rows[begin : begin + most]
             said = token_logprobs(model, part, temperature)
             acted = _padded([r.logprobs for r in part], said)
             mask = _padded([[float(m) for m in r.agent_mask] for r in part], said)
@@ -81,6 +80,12 @@ def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: fl
             k3 = (torch.expm1(log_ratio) - log_ratio) * mask
             total, count = total + float(k3.sum()), count + int(mask.sum())
     return total / max(count, 1)
+
+
+def at_once(model: PreTrainedModel, rollouts: Sequence[Rollout]) -> int:
+    """Say how many rollouts fit into one forward pass: one where the vocabulary is large."""
+    longest = max((len(r.completion_ids) for r in rollouts), default=0)
+    return max(1, LOGITS // max(longest * int(model.config.vocab_size), 1))
 
 
 def token_logprobs(

@@ -22,7 +22,7 @@ from trl import GRPOConfig as TrlGrpoConfig
 
 from models.masks import Conversation, rendered, tokenise_all
 from models.policy import LoadedPolicy
-from models.trainers.drift import MICRO_BATCH, token_logprobs
+from models.trainers.drift import at_once, token_logprobs
 from models.trainers.parts import LossInParts
 from models.trainers.run import Ran, TrainerRun, run_trainer, trainer_arguments
 from models.trainers.sft import BucketedBatches
@@ -149,8 +149,9 @@ def importance_weights(policy: LoadedPolicy, rollouts: Sequence[Rollout]) -> Flo
     was_training = policy.model.training
     policy.model.eval()
     with torch.inference_mode():
-        for begin in range(0, len(order), MICRO_BATCH):
-            part = order[begin : begin + MICRO_BATCH]
+        most = at_once(policy.model, rollouts)
+        for begin in range(0, len(order), most):
+            part = order[begin : begin + most]
             now = token_logprobs(policy.model, [rollouts[i] for i in part]).double().cpu().numpy()
             for row, place in enumerate(part):
                 one = rollouts[place]
