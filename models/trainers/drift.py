@@ -46,7 +46,7 @@ def _copied(model: PreTrainedModel) -> PreTrainedModel:
 
     That one is bound to the original: the copy would compute with the weights that are trained.
     """
-    made = copy.deepcopy(model)
+    made: PreTrainedModel = copy.deepcopy(model)
     for name in ("forward", "_original_forward"):
         made.__dict__.pop(name, None)
     return made.eval()
