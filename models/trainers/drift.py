@@ -46,10 +46,11 @@ def _copied(model: PreTrainedModel) -> PreTrainedModel:
 
     That one is bound to the original: the copy would compute with the weights that are trained.
     """
-    made: PreTrainedModel = copy.deepcopy(model)
+    made = copy.deepcopy(model)
     for name in ("forward", "_original_forward"):
         made.__dict__.pop(name, None)
-    return made.eval()
+    made.eval()
+    return made
 
 
 def measured_kl(start: StartPolicy, rollouts: Sequence[Rollout], temperature: float) -> float:
