@@ -200,7 +200,8 @@ def test_the_stage_learns_from_the_logs_of_the_version_it_starts_from(
     made = logs(batch_size=2, learning_rate=1e-3, epochs=2)
     for success, said in ((1.0, "It is 41."), (0.0, "It is 7.")) * 2:
         made.add("a", success, messages=talk(said))
-    assert made.found().why == ""
+    acted = made.found()
+    assert acted.why == ""
     start = tmp_path / "policies" / "agent-policy-v7-m-1"
     policy = load_policy(save_policy(made.policy, start))
     bench = Bench(
@@ -213,5 +214,6 @@ def test_the_stage_learns_from_the_logs_of_the_version_it_starts_from(
     assert fed.account["used"] == 4
     assert "instead" not in fed.account
     assert fed.ran.steps == 4  # 4 episodes by 2, twice
-    right, wrong = importance_weights(policy, made.found().rollouts[:2])
-    assert right > 1 > wrong  # against the policy that acted
+    # Most of their tokens they share; against the policy that acted the better one has gained.
+    right, wrong = importance_weights(policy, acted.rollouts[:2])
+    assert right > wrong + 0.01
