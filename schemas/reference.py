@@ -86,6 +86,8 @@ def type_name(annotation: object) -> str:
     """Name a type for a reader who does not write Python."""
     arguments = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return type_name(arguments[0])
     if origin is typing.Literal:
         return " \\| ".join(f"`{argument}`" for argument in arguments)
     if origin in (typing.Union, types.UnionType):

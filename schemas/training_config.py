@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from schemas.errors import ConfigurationError
 from schemas.monitor_config import MonitorConfig
 from schemas.recipe_config import (
     DpoConfig,
@@ -21,6 +20,17 @@ from schemas.section import Section
 
 STAGES = ("sft", "dpo", "kto", "grpo", "rloo", "rejection", "off_policy")
 """What a candidate's route is made of, joined by `+`: `sft+dpo+grpo`."""
+
+
+def _known_stages(route: str) -> str:
+    """Refuse a route with a stage that does not exist."""
+    unknown = [stage for stage in route.split("+") if stage not in STAGES]
+    if unknown:
+        raise ValueError(f"no stage {unknown[0]!r}; join by + of {', '.join(STAGES)}")
+    return route
+
+
+Route = Annotated[str, AfterValidator(_known_stages)]
 
 
 class TinyPolicy(Section):
@@ -64,10 +74,10 @@ class TrainConfig(Section):
 
     policy: Policy = TinyPolicy()
     """Which policy is trained."""
-    first_night: tuple[str, ...] = ("sft",)
+    first_night: tuple[Route, ...] = ("sft",)
     """Candidates when there is no champion yet: stages joined by `+`. One must be `sft`; routes
     that begin with `sft+` go on from its policy, and so do those without it."""
-    later_nights: tuple[str, ...] = ("sft", "dpo", "kto", "grpo", "rejection")
+    later_nights: tuple[Route, ...] = ("sft", "dpo", "kto", "grpo", "rejection")
     """Candidates when there is a champion; each starts from the champion."""
     sft: SftConfig = SftConfig()
     """Supervised fine-tuning."""
@@ -108,19 +118,10 @@ class TrainConfig(Section):
 
     @field_validator("first_night", "later_nights")
     @classmethod
-    def _known_stages(cls, routes: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse a route with a stage that does not exist, and one that is named twice."""
-        for route in routes:
-            unknown = [stage for stage in route.split("+") if stage not in STAGES]
-            if unknown:
-                raise ConfigurationError(
-                    f"The candidate {route!r} has a stage {unknown[0]!r} that does not exist.",
-                    f"Join stages by +: {', '.join(STAGES)}.",
-                )
+    def _each_once(cls, routes: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a candidate that is named twice."""
         if len(set(routes)) < len(routes):
-            raise ConfigurationError(
-                f"A candidate is named twice: {', '.join(routes)}.", "Remove one of them."
-            )
+            raise ValueError(f"a candidate is named twice: {', '.join(routes)}")
         return routes
 
     @field_validator("rungs")
@@ -128,7 +129,5 @@ class TrainConfig(Section):
     def _ends_at_one(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
         """Refuse rungs that do not rise to 1."""
         if not rungs or rungs[-1] != 1.0 or sorted(set(rungs)) != list(rungs) or rungs[0] <= 0:
-            raise ConfigurationError(
-                f"train.rungs = {list(rungs)} does not rise to 1.", "Write for example [0.34, 1.0]."
-            )
+            raise ValueError("rungs must rise to 1, as in [0.34, 1.0]")
         return rungs

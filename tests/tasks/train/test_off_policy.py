@@ -119,8 +119,8 @@ def test_versions_are_counted_either_way_and_only_between_numbers() -> None:
 
 
 def test_a_fetched_policys_folder_tells_its_version() -> None:
-    assert version_of("/home/policies/agent-policy-v12-m-0a1b2c/") == "12"
-    assert version_of("/home/runs/n/candidates/sft/policy") is None
+    assert version_of("home/policies/agent-policy-v12-m-0a1b2c/") == "12"
+    assert version_of("home/runs/n/candidates/sft/policy") is None
     assert version_of(None) is None
 
 
