@@ -13,6 +13,7 @@ from schemas.episode import Message
 from schemas.errors import TrainingError
 from schemas.recipe_config import RejectionConfig, SftConfig
 from schemas.rollout import Rollout
+from tasks.rollout.play import opening
 from tasks.train.stages.bench import Bench, Fed
 from tasks.train.stages.exploring import clean, explore
 from tasks.train.stages.feeding import Told, account, passes, rows
@@ -80,8 +81,10 @@ def best(played: Sequence[tuple[Scenario, Rollout]], keep: int) -> list[list[Mes
         shortest = sorted(
             distinct.values(), key=lambda one: (one[1].tool_errors, len(one[1].completion_ids))
         )
-        kept += [
-            [Message(role="user", content=scenario.question), *rollout.messages]
-            for scenario, rollout in shortest[:keep]
-        ]
+        kept += [[*_opened(scenario), *rollout.messages] for scenario, rollout in shortest[:keep]]
     return kept
+
+
+def _opened(scenario: Scenario) -> list[Message]:
+    """Give the messages that opened an episode; a replayed one may begin with a system prompt."""
+    return [Message(role=turn["role"], content=turn["content"]) for turn in opening(scenario, None)]

@@ -22,18 +22,11 @@ def off_policy(bench: Bench, policy: LoadedPolicy, recipe: OffPolicyConfig, run:
     Raises:
         TrainingError: The logs hold neither.
     """
-    found = usable(bench.config, _build(bench), policy, version_of(bench.start))
+    found = usable(bench.config, bench.build, policy, version_of(bench.start))
     if found.why:
         return _instead(bench, policy, found.why, run)
     ran = train_off_policy(policy, found.rollouts, found.advantages, config=recipe, run=run)
     return Fed(found.account, ran)
-
-
-def _build(bench: Bench) -> str:
-    """Name the build that the bench's rows are of."""
-    builds = [one.build for one in [*bench.successes[:1], *bench.unpaired[:1]]]
-    builds += [pair.build for pair in bench.pairs[:1]]
-    return builds[0] if builds else ""
 
 
 def _instead(bench: Bench, policy: LoadedPolicy, why: str, run: TrainerRun) -> Fed:

@@ -207,7 +207,7 @@ def test_the_stage_learns_from_the_logs_of_the_version_it_starts_from(
     bench = Bench(
         config=made.config, world=None, successes=made.rows["trajectories"], pairs=[],  # type: ignore[arg-type]
         unpaired=[], start=str(start), seed=0, folder=tmp_path,
-        progress=lambda stage, done, total: None,
+        build=made.rows["trajectories"][0].build, progress=lambda stage, done, total: None,
     )  # fmt: skip
     run = TrainerRun(tmp_path / "trainer", 0)
     fed = off_policy(bench, policy, made.config.train.off_policy, run)
