@@ -12,8 +12,8 @@ from tasks.evaluate.evaluate import evaluate
 from tasks.evaluate.metrics import clustered_mean, scenario_means
 from warehouse.tables import Warehouse
 
-ON_POLICY = ("dpo", "grpo", "rejection")
-"""Candidates that learn from the policy's own play."""
+ON_POLICY = {"dpo", "grpo", "rloo", "rejection"}
+"""Stages that learn from the policy's own play."""
 SHORT = {"frozen_params": "params", "frozen_compositions": "compositions"}
 """Split in the tables -> its short name in results."""
 
@@ -72,7 +72,7 @@ def on_policy_gain(
         None when the challenger was not an on-policy one.
     """
     name = evaluation["challenger"]
-    if name not in ON_POLICY:
+    if ON_POLICY.isdisjoint(name.split("+")):
         return None
     models, baseline = evaluation["models"], CHAMPION
     if "sft" in train["policies"]:

@@ -7,6 +7,8 @@ run again; one that was interrupted goes on from its last checkpoint.
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +64,8 @@ def train_route(
         bench: Data, environment and folder.
         route: Stages joined by `+`.
         until: Share of the route, each stage counting the same.
-        seconds: Time after which the stage at hand stops where it is.
+        seconds: Time for all of it; each stage to come has an even share of what is left, and
+            stops there.
 
     Raises:
         TrainingError: The route begins with a stage that needs a policy, and there is none.
@@ -72,6 +75,8 @@ def train_route(
         raise TrainingError(
             "This candidate needs a policy to start from.", "Let sft be the first candidate."
         )
+    began = time.monotonic()
+    stages = math.ceil(until * len(names) - 1e-9)
     source, policy = bench.start, None
     records: list[dict[str, Any]] = []
     for place, name in enumerate(names):
@@ -83,7 +88,9 @@ def train_route(
             records.append(json.loads((folder / RECORD).read_text()))
             source, policy = str(folder / "policy"), None
             continue
-        order = _Order(name, place, folder, source, share, seconds)
+        spent = time.monotonic() - began
+        limit = None if seconds is None else max(0.0, seconds - spent) / (stages - place)
+        order = _Order(name, place, folder, source, share, limit)
         policy, fed = _stage(bench, order)
         records.append(_record(name, fed))
         if fed.ran.stopped == "share":
