@@ -46,6 +46,7 @@ def _arms() -> dict[str, Arm]:
         "grpo-last-weights": {"average_last": 0.0},
         "grpo-even-scenarios": {"curriculum": False},
         "grpo-entropy-bonus": {"entropy_coef": 0.01},
+        "grpo-60-steps": {"steps": 60},
         "grpo-cispo": {"loss_type": "cispo"},
         "grpo-gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
     }

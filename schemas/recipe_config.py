@@ -110,8 +110,9 @@ class GrpoConfig(Section):
     """Weight of an entropy bonus that keeps exploration alive."""
     mask_truncated: bool = False
     """Leave episodes that ran into a limit out of the loss instead of counting them as failed."""
-    curriculum: bool = True
-    """Draw kinds of scenarios whose groups came out mixed more often than those that did not."""
+    curriculum: bool = False
+    """Draw kinds of scenarios whose groups came out mixed more often than those that did not; it
+    gained nothing in the demo (docs/results.md)."""
     kl_rows: int = Field(32, ge=0)
     """Rollouts a step on which the KL divergence from the start is measured; 0 for none."""
     average_last: float = Field(0.4, ge=0, le=1)
