@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,14 @@ def build(
         return done
     earlier = replayed_builds(config.home, night, config.build.replay_nights)
     catalog = pinned(warehouse, inputs)
+    nights = nights_of(config.home, night, earlier)
     report("build", 0, 4, "choosing")
-    chosen = choose(catalog, lambda days: pinned(warehouse, inputs, days), config, night, earlier)
+    chosen = choose(catalog, partial(pinned, warehouse, inputs), config, nights, earlier)
     report("build", 1, 4, "leak check")
     leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
     report("build", 2, 4, "rows")
     warehouse.append("split_keys", chosen.sides.new_rows, transaction=f"build:{digest}")
-    written = write(warehouse, catalog, chosen, digest, nights_of(config.home, night, earlier))
+    written = write(warehouse, catalog, chosen, digest, nights)
     manifest = {
         **account(chosen),
         "leaks": leaks["leaks"],
@@ -80,7 +82,7 @@ def build(
         "rows": {table: part._asdict() for table, part in written.items()},
         "inputs": {table: version for table, version in inputs.items() if version >= 0},
         "earlier": earlier,
-        "nights": nights_of(config.home, night, earlier),
+        "nights": nights,
         "digest": digest,
         "code": code,
         "built_at": clock().isoformat(),
@@ -115,21 +117,30 @@ def nights_of(home: Path, night: str, earlier: Sequence[str]) -> list[str]:
 
 
 def pinned(
-    warehouse: Warehouse, inputs: Mapping[str, int], days: Sequence[str] | None = None
+    warehouse: Warehouse,
+    inputs: Mapping[str, int],
+    days: Sequence[str] | None = None,
+    builds: Sequence[str] = (),
 ) -> Catalog:
     """Open the tables as a build saw them: one that was not there yet is empty.
 
     Args:
         warehouse: The tables.
         inputs: Versions.
-        days: Days of the episodes that are to be seen, with the tables `OWN` alone; None is all.
+        days: Days of the episodes that are to be seen, with the tables `OWN` and `trajectories`
+            alone; None is all.
+        builds: With days: those whose rows to imitate are to be seen.
     """
     versions = {table: version for table, version in inputs.items() if version >= 0}
     files: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
     for table in ("episodes", "labels") if days is not None else ():
         there = warehouse.files(table, versions[table]) if table in versions else []
         files[table] = [file for file in there if not days_of([file]) - set(days or ())]
-    only = INPUTS if days is None else OWN
+    if days is not None and "trajectories" in versions:
+        there = warehouse.files("trajectories", versions["trajectories"])
+        wanted = [f"/build={build}/use=sft/" for build in builds]
+        files["trajectories"] = [file for file in there if any(part in file for part in wanted)]
+    only = INPUTS if days is None else (*OWN, "trajectories")
     return warehouse.catalog(versions=versions, only=only, files=files)
 
 

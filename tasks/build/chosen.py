@@ -48,27 +48,28 @@ class Chosen(NamedTuple):
 
 def choose(
     catalog: Catalog,
-    of_days: Callable[[Sequence[str]], Catalog],
+    of_days: Callable[[Sequence[str], Sequence[str]], Catalog],
     config: FlywheelConfig,
-    night: str,
+    nights: Sequence[str],
     earlier: Sequence[str],
 ) -> Chosen:
     """Choose by narrow columns what a night's build is made of.
 
     Args:
         catalog: The tables at the versions that the build pins.
-        of_days: Gives the same with the episodes and labels of some days alone.
+        of_days: Gives the same with the episodes and labels of some days alone, and with what some
+            builds imitated.
         config: Shares, caps and guards.
-        night: `YYYY-MM-DD`.
-        earlier: Builds of earlier nights, oldest first, whose successes are replayed.
+        nights: `YYYY-MM-DD`: the night that is built, then those that are replayed.
+        earlier: Builds of the latter, oldest first.
 
     Raises:
         MissingStateError: There are no labelled episodes of that night.
         InvariantError: One group holds too many episodes.
     """
-    settings = config.build
-    own = of_days(catalog.query("days_of_night", {"night": night})["day"].to_pylist())
-    verdicts = night_verdicts(own, night, catalog)
+    settings, night = config.build, nights[0]
+    narrow = of_days(days_of(catalog, nights), earlier)
+    verdicts = night_verdicts(narrow, night, catalog)
     sides = sides_of(catalog, verdicts, settings, night)
     verdicts = verdicts.with_columns(sides.side.alias("side"), sides.group.alias("group"))
     sft = sft_rows(verdicts, settings)
@@ -82,14 +83,21 @@ def choose(
         night=verdicts,
         sides=sides,
         sft=sft,
-        replay=replayed(catalog, sft, settings, night, now, earlier),
+        replay=replayed(narrow, sft, settings, nights, now, earlier, catalog),
         good_steps=good_steps(catalog, verdicts, config),
         kto=kto,
         kto_dropped=kto_dropped,
         scenarios=kept,
         dropped=dropped,
-        pairs=choose_pairs(own, verdicts, settings, config.label.step_shrinkage, night),
+        pairs=choose_pairs(narrow, verdicts, settings, config.label.step_shrinkage, night),
     )
+
+
+def days_of(catalog: Catalog, nights: Sequence[str]) -> list[str]:
+    """List the days of the files that hold the episodes of some nights, in order."""
+    queries = ["days_of_nights", *(["days_of_beginnings"] if catalog.superseded else [])]
+    found = [catalog.query(query, {"nights": list(nights)})["day"].to_pylist() for query in queries]
+    return sorted(set().union(*found))
 
 
 def good_steps(catalog: Catalog, verdicts: pl.DataFrame, config: FlywheelConfig) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.config import BuildConfig
 from schemas.digest import digest
+from tasks.build.night import still_there
 from tasks.label.credit import ANSWER
 from warehouse.catalog import Catalog
 
@@ -172,23 +173,26 @@ def replayed(
     catalog: Catalog,
     own: pl.DataFrame,
     config: BuildConfig,
-    night: str,
+    nights: Sequence[str],
     side_now: Callable[[pl.Series], pl.Series],
     builds: Sequence[str],
+    whole: Catalog | None = None,
 ) -> pl.DataFrame:
     """Draw older successes against forgetting, other ones every night.
 
-    They come from what builds of earlier nights imitated; of these, narrow columns are read, and
-    labels and bodies of the drawn ones alone. More are drawn than wanted, as some no longer fit;
+    They come from what builds of earlier nights imitated of their own; of these, narrow columns are
+    read, and labels and bodies of the drawn ones alone. What they replayed themselves may be of any
+    night, and is left to builds of that night. More are drawn than wanted, as some no longer fit;
     how many more changes nothing about which are kept.
 
     Args:
-        catalog: Sees `episodes`, `labels` and `trajectories`.
+        catalog: Sees `episodes`, `labels` and `trajectories` of the nights and builds at least.
         own: The night's own rows (`episode_id`), whose number sets theirs.
         config: `replay_share`, a multiple of that number.
-        night: `YYYY-MM-DD`, which sets the draw.
+        nights: `YYYY-MM-DD`: tonight, which sets the draw, and those of the builds.
         side_now: Gives the side of each group as it is by now, in the order asked.
         builds: Digests of the builds of earlier nights, oldest first; one a night.
+        whole: Sees the episodes of all nights; None where `catalog` does.
 
     Returns:
         `episode_id`, `group`, `rank`: at most `int(replay_share * len(own))` rows in the order of
@@ -202,17 +206,22 @@ def replayed(
     earlier = pa.table(
         {"build": pa.array(builds, pa.string()), "place": pa.array(range(len(builds)), pa.int64())}
     )
-    relations = {"earlier": earlier, "own": own.select("episode_id").to_arrow()}
+    relations = {
+        "earlier": earlier,
+        "nights": pa.table({"night": pa.array(nights, pa.string())}),
+        "own": own.select("episode_id").to_arrow(),
+    }
     there = 0
     if wanted and builds:
         there = catalog.query("replay_size", relations=relations)["rows"][0].as_py()
     kept = pl.DataFrame(schema={"episode_id": pl.String, "group": pl.Int64})
-    seed = int(digest(f"replay:{night}", 32), 16)
+    seed = int(digest(f"replay:{nights[0]}", 32), 16)
     draw = {"factor": 1 + seed % (PRIME - 1), "shift": (seed >> 64) % PRIME}
     for below in limits(wanted, there):
         found = pl.DataFrame(
             catalog.query("replay_drawn", {**draw, "below": below}, relations=relations)
         )
+        found = still_there(found, whole)
         train = found.filter(side_now(found["group"]) == "train")
         kept = train.unique("body_digest", keep="first", maintain_order=True)
         if kept.height >= wanted:

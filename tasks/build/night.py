@@ -26,10 +26,7 @@ def night_verdicts(catalog: Catalog, night: str, whole: Catalog | None = None) -
         MissingStateError: There are none.
     """
     verdicts = pl.DataFrame(catalog.query("night_verdicts", {"night": night}))
-    if whole is not None and whole.superseded:
-        # A later night's files, which `catalog` may not see, may go on from this night's episodes.
-        gone = pl.DataFrame(whole.query("superseded"))
-        verdicts = verdicts.join(gone, on="episode_id", how="anti", maintain_order="left")
+    verdicts = still_there(verdicts, whole)
     if verdicts.is_empty():
         nights = (whole or catalog).query("labelled_nights")["night"].to_pylist()
         known = ", ".join(nights[-5:]) or "none"
@@ -38,3 +35,16 @@ def night_verdicts(catalog: Catalog, night: str, whole: Catalog | None = None) -
             f"Ingest and label some, or name a night that has any: {known}.",
         )
     return verdicts
+
+
+def still_there(rows: pl.DataFrame, whole: Catalog | None) -> pl.DataFrame:
+    """Leave out episodes that a longer one has taken the place of on any night.
+
+    Args:
+        rows: Has `episode_id`; read from some nights alone, so that the longer one may not be seen.
+        whole: Sees the episodes of all nights; None where nothing can be missing.
+    """
+    if whole is None or not whole.superseded:
+        return rows
+    gone = pl.DataFrame(whole.query("superseded"))
+    return rows.join(gone, on="episode_id", how="anti", maintain_order="left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from schemas.config import FlywheelConfig
@@ -55,9 +56,9 @@ def remake(config: FlywheelConfig, digest: str, code: str = "") -> dict[str, Any
     catalog = pinned(warehouse, manifest["inputs"])
     chosen = choose(
         catalog,
-        lambda days: pinned(warehouse, manifest["inputs"], days),
+        partial(pinned, warehouse, manifest["inputs"]),
         settings,
-        manifest["night"],
+        manifest["nights"],
         manifest["earlier"],
     )
     made = remade(catalog, chosen, digest, manifest["nights"])

@@ -1,7 +1,8 @@
 -- Question: which successes that earlier builds imitated come up in tonight's draw and still fit?
 -- Grain: one episode whose draw is less than $below, in the order of the draw, then by id.
 -- Columns: episode_id, group (as the latest of those builds has it), body_digest.
--- Relations: `earlier` (build, place), `own` (episode_id) whose bodies are left out.
+-- Relations: `earlier` (build, place), `nights` that those builds and tonight are of: no other one's
+--   episodes are looked at; `own` (episode_id) whose bodies are left out.
 -- A draw is ($factor * x + $shift) modulo a prime of 32 bits, x being the id's first 32 bits, of
 -- which a digest's are as good as any. A label that was never made again is still a success, so
 -- only later revisions are looked at.
@@ -27,7 +28,8 @@ changed AS (
 bodies AS MATERIALIZED (
     SELECT episode_id, body_digest
     FROM episodes
-    WHERE episode_id IN (SELECT episode_id FROM drawn UNION ALL SELECT episode_id FROM own)
+    WHERE night IN (SELECT night FROM nights)
+        AND episode_id IN (SELECT episode_id FROM drawn UNION ALL SELECT episode_id FROM own)
 )
 SELECT d.episode_id, d."group", b.body_digest
 FROM drawn AS d

@@ -83,10 +83,11 @@ def of_train(groups):
     return pl.Series(["train"] * len(groups), dtype=pl.String)
 
 
-def draw(home, share, night=NIGHT, side_now=of_train, builds=("b1",)):
+def draw(home, share, night=NIGHT, side_now=of_train, builds=("b1",), earlier=("2026-01-01",)):
     warehouse, _, own = home
     config = BuildConfig(replay_share=share)
-    return replayed(warehouse.catalog(), own, config, night, side_now, builds)
+    nights = [night, *earlier]
+    return replayed(warehouse.catalog(), own, config, nights, side_now, builds)
 
 
 def test_replay_is_a_share_of_the_nights_own_and_other_every_night(home):
@@ -189,6 +190,15 @@ def test_only_whole_successes_of_earlier_builds_are_replayed_each_once(home):
     assert set(ids(found)) == set(names[:5])
     # In both builds: the later one's group counts.
     assert found.filter(episode_id=names[2])["group"].to_list() == [100]
+
+
+def test_what_an_earlier_build_replayed_itself_is_left_to_builds_of_that_night(home):
+    warehouse, earlier, _ = home
+    imitated(warehouse, earlier["episode_id"])
+    # As if the build were of the 31st and had replayed them: all 60 are of the 1st, and only a
+    # build that reads that night would find their messages.
+    assert draw(home, 1000, earlier=("2025-12-31",)).height == 0
+    assert draw(home, 1000, earlier=("2025-12-31", "2026-01-01")).height == 59
 
 
 def test_equal_bodies_are_replayed_once(config, clock, chat, write):
