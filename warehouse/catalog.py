@@ -46,6 +46,8 @@ class Catalog:
         self.schemas = {view.name: view.schema for view in views}
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'")
+        # Of a long history, reading what each file begins with is the most of a narrow query.
+        self.connection.execute("SET parquet_metadata_cache = true")
         self.connection.execute(named_sql("agent_view") or "")
         for view in views:
             self._add_view(view)

@@ -336,10 +336,13 @@ class Warehouse:
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         """Open a table as it is now, or as it was at a version."""
+        handle = self._handles.get(table)
         if version is not None:
+            # A pinned version is mostly the one that was just looked at.
+            if handle is not None and handle.version() == version:
+                return handle
             return DeltaTable(self.location(table), version=version)
         # Reading on in the log is several times faster than reading it from its checkpoint.
-        handle = self._handles.get(table)
         if handle is None:
             handle = self._handles[table] = DeltaTable(self.location(table))
         else:
