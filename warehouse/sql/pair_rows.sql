@@ -3,17 +3,21 @@
 -- Messages are what the agent saw and said; positions are 1-based and count in those. The prompt is
 --   the chosen episode up to `prompt_end`; `said`, where it is not null, is an answer in place of
 --   the message at `chosen_start`. $night: the night all episodes were ingested under.
--- Read twice and never kept: one file after the other passes by.
-WITH own AS NOT MATERIALIZED (
-    SELECT episode_id, scenario_id, tools, messages FROM episodes WHERE night = $night
+-- Read once and kept: reading a night's messages costs more than all that is done with them.
+WITH own AS MATERIALIZED (
+    SELECT episode_id, scenario_id, tools, agent_view(messages) AS messages
+    FROM episodes
+    WHERE night = $night AND episode_id IN (
+        SELECT chosen_episode FROM chosen UNION ALL SELECT rejected_episode FROM chosen
+    )
 ),
 -- Cut before they wait for the other side: whole episodes twice would be the most of the memory.
 worse AS (
-    SELECT p.rank, agent_view(e.messages)[p.rejected_start : p.rejected_end] AS rejected
+    SELECT p.rank, e.messages[p.rejected_start : p.rejected_end] AS rejected
     FROM own AS e INNER JOIN chosen AS p ON e.episode_id = p.rejected_episode
 ),
 better AS (
-    SELECT p.*, e.scenario_id, e.tools, agent_view(e.messages) AS messages
+    SELECT p.*, e.scenario_id, e.tools, e.messages
     FROM own AS e INNER JOIN chosen AS p ON e.episode_id = p.chosen_episode
 )
 SELECT
