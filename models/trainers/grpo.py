@@ -24,7 +24,7 @@ from models.policy import LoadedPolicy
 from models.trainers.advantages import outcome_advantages, returns_to_go, spread
 from models.trainers.averaging import WeightAverage
 from models.trainers.curriculum import Curriculum
-from models.trainers.drift import StartPolicy, measured_kl, token_logprobs
+from models.trainers.drift import StartPolicy, at_once, measured_kl, token_logprobs
 from models.trainers.parts import LossInParts
 from models.trainers.run import Ran, TrainerRun, batches, run_trainer, trainer_arguments
 from schemas.episode import Message, ToolCall
@@ -114,6 +114,7 @@ class PlayedGrpoTrainer(LossInParts):
     def _of_trl(self, answered: tuple[Any, ...]) -> list[Rollout]:
         """Read what TRL's loop played: malformed calls from the raw ids, verdicts by the worlds."""
         prompt_ids, completion_ids, masks, completions, logprobs = answered[:5]
+        masks = masks or [[1] * len(ids) for ids in completion_ids]  # None where there is no tool
         end = int(self._tokenizer.eos_token_id)
         rollouts = []
         for i, environment in enumerate(cast(list[Any], self.environments)):
@@ -192,10 +193,13 @@ class PlayedGrpoTrainer(LossInParts):
         model = cast(PreTrainedModel, self.model)
         chosen = self._rollouts[:: max(1, len(self._rollouts) // count)][:count]
         if self.play.config.rollouts != "player":  # another engine's figures differ a little
-            with torch.inference_mode():
-                found = token_logprobs(model, chosen, self.play.sampling.temperature)
-            for rollout, row in zip(chosen, found.tolist(), strict=True):
-                rollout.logprobs = row[: len(rollout.completion_ids)]
+            most = at_once(model, chosen)
+            for begin in range(0, len(chosen), most):
+                part = chosen[begin : begin + most]
+                with torch.inference_mode():
+                    found = token_logprobs(model, part, self.play.sampling.temperature)
+                for rollout, row in zip(part, found.tolist(), strict=True):
+                    rollout.logprobs = row[: len(rollout.completion_ids)]
         self._tell("kl", measured_kl(start, chosen, self.play.sampling.temperature))
 
     def _tell(self, name: str, value: float) -> None:
@@ -253,7 +257,8 @@ def train_grpo(
     average = WeightAverage(config.average_last)
     even = not (config.curriculum and kinds)
     curriculum = Curriculum(rows, kinds or [""] * len(rows), run.seed, even=even)
-    opened = [row["prompt"] for row in rows[: config.scenarios_per_step]]
+    # Fewer scenarios than a step takes come again; TRL trains no step on less than a whole batch.
+    opened = [rows[n % len(rows)]["prompt"] for n in range(config.scenarios_per_step)]
     trainer = PlayedGrpoTrainer(
         model=policy.model,
         args=grpo_settings(config, sampling, run, policy.model.device.type),
@@ -282,7 +287,8 @@ def grpo_settings(
             "vllm_gpu_memory_utilization": config.vllm_memory,
         }  # fmt: skip
     if config.rollouts != "player":
-        served["generation_kwargs"] = {"max_new_tokens": sampling.turn_tokens}
+        most = "max_tokens" if config.rollouts == "vllm" else "max_new_tokens"
+        served["generation_kwargs"] = {most: sampling.turn_tokens}
         served["max_tool_calling_iterations"] = sampling.turns
     return TrlGrpoConfig(
         **{**trainer_arguments(run, device), "logging_steps": 1},
