@@ -111,7 +111,9 @@ def take_in(seen: Seen, row: dict[str, float], window: int) -> None:
 def in_order(look: Look) -> bool:
     """Tell whether weights may count as good by this row: well inside every limit that undoes."""
     config, row, seen = look.config, look.row, look.seen
-    if not math.isfinite(row.get("loss", 0.0)) or row.get("kl", 0.0) > config.kl_high:
+    if not math.isfinite(row.get("loss", 0.0)):
+        return False
+    if look.kind == "play" and row.get("kl", 0.0) > config.kl_high:  # KTO's is nats an episode
         return False
     if row.get("tools/failure_frequency", 0.0) > config.tool_failures_high:
         return False
