@@ -204,6 +204,10 @@ def run_trainer(
         run.guard.attach(trainer)
     if last is not None and _is_there(last, run.until):
         _take_up(trainer, last)
+        for callback in callbacks:  # what they gathered stands in the checkpoint too
+            callback.on_train_begin(
+                trainer.args, trainer.state, trainer.control, model=trainer.model
+            )
         steps.stopped = "share" if trainer.state.global_step < trainer.state.max_steps else ""
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
