@@ -28,8 +28,6 @@ TILE_TOKENS, TILE_WORDS = 4096, 32_768
 TOKENS_OF_DTYPE = {"float32": 4, "bfloat16": 2}
 SIDE_BY_SIDE = 512
 """Most episodes that are played at once (`models.generation.Sampling`)."""
-KL_ROWS = 16
-"""Rollouts of one forward pass of the start (`models.trainers.drift`)."""
 
 
 class Load(NamedTuple):

@@ -142,9 +142,7 @@ class Contest:
             names: Sequence[str], until: float, part: float
         ) -> Mapping[str, dict[str, Any]]:
             share = 1.0 if until == 1.0 else LOWER_RUNGS
-            first = sorted(
-                names, key=lambda name: _LONGEST_FIRST.index(routes[name].split("+")[-1])
-            )
+            first = sorted(names, key=lambda name: _cost(routes[name]))
             orders = [
                 self.order(name, routes[name], base, until=until, validation=share)
                 for name in first

@@ -91,6 +91,7 @@ def train_route(
         spent = time.monotonic() - began
         limit = None if seconds is None else max(0.0, seconds - spent) / (stages - place)
         order = _Order(name, place, folder, source, share, limit)
+        policy = None  # the stage before is on disk: its weights need not stay in memory
         policy, fed = _stage(bench, order)
         records.append(_record(name, fed))
         if fed.ran.stopped == "share":
