@@ -52,6 +52,8 @@ def load_policy(folder: str | Path, device: str = "cpu", dtype: str = "float32")
             "Give the folder of a saved model, or a hub id that this machine can reach.",
         ) from error
     _mark_agent_text(tokenizer, folder)
+    if tokenizer.pad_token_id is None:  # as TRL does, but before anything here asks for it
+        tokenizer.pad_token = tokenizer.eos_token
     model.to(device)  # type: ignore[arg-type] # its decorator hides the signature
     return LoadedPolicy(model, tokenizer, str(folder))
 

@@ -36,9 +36,11 @@ class MonitorConfig(Section):
     """Rise of the smoothed loss (imitation, preference) over its lowest, or over that of guessing
     all tokens alike, at which a run goes back to its last good weights."""
     window: int = Field(5, ge=1)
-    """Steps over which reward, mixed groups and shares are smoothed."""
+    """Logged rows over which figures are smoothed: play logs every step, other training every
+    fifth."""
     warm: int = Field(5, ge=0)
-    """First steps, in which only NaN, KL over its stop and a broken environment are acted on."""
+    """First steps, in which only NaN, a loss that explodes, KL over its stop, a broken environment
+    and a silent verifier are acted on."""
     halvings: int = Field(3, ge=0)
     """Most times that a run's learning rate is halved."""
     temperature_raises: int = Field(2, ge=0)

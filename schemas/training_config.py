@@ -101,6 +101,10 @@ class TrainConfig(Section):
     """Share of the candidates that goes on after a rung, rounded up."""
     budget_minutes: float = Field(60.0, gt=0)
     """Most minutes that a night's training may take; what is cut short says so."""
+    play_batch: int = Field(512, ge=1)
+    """Episodes played side by side: what rollouts take of memory goes with it."""
+    turn_share: float = Field(0.125, gt=0, le=1)
+    """Longest turn of the agent, as a share of the policy's context."""
     checkpoint_steps: int = Field(20, ge=1)
     """Steps between the checkpoints that a killed stage is taken up from."""
     gradient_checkpointing: bool = False

@@ -112,7 +112,7 @@ def train_off_policy(
     """
     settings = TrlGrpoConfig(
         **{**trainer_arguments(run, policy.model.device.type), "logging_steps": 1},
-        per_device_train_batch_size=config.batch_size + config.batch_size % 2,
+        per_device_train_batch_size=_share(config.batch_size, run.processes),
         gradient_accumulation_steps=1,
         num_generations=2,  # nothing is generated; TRL wants batches that this divides
         num_train_epochs=config.epochs,
@@ -134,7 +134,14 @@ def train_off_policy(
         processing_class=policy.tokenizer,
     )
     trainer.rollouts, trainer.worth = rollouts, advantages
+    trainer.rows_at_once = -(-_share(config.batch_size, run.processes) // run.parts)
     return run_trainer(trainer, run)
+
+
+def _share(batch_size: int, processes: int) -> int:
+    """Give a process's share of a batch: an even number, which TRL wants."""
+    share = -(-batch_size // processes)
+    return share + share % 2
 
 
 def importance_weights(policy: LoadedPolicy, rollouts: Sequence[Rollout]) -> Floats:

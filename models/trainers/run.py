@@ -75,6 +75,8 @@ class TrainerRun:
     """Share of the steps after which it stops and leaves a checkpoint."""
     seconds: float | None = None
     """Wall-clock time after which it stops where it is."""
+    began: float = field(default_factory=time.monotonic)
+    """When that time began: what was played before training counts."""
     checkpoint_steps: int = 0
     """Steps between checkpoints; 0 leaves one only where `until` stops it."""
     gradient_checkpointing: bool = False
@@ -105,7 +107,6 @@ class _Steps(TrainerCallback):
 
     def __init__(self, run: TrainerRun) -> None:
         self._run = run
-        self._began = time.monotonic()
         self.stopped = ""
 
     def on_step_end(
@@ -118,7 +119,7 @@ class _Steps(TrainerCallback):
         seconds = self._run.seconds
         if state.global_step >= until_step(self._run.until, state.max_steps):
             self.stopped = "share"
-        elif seconds is not None and as_the_first(time.monotonic() - self._began > seconds):
+        elif seconds is not None and as_the_first(time.monotonic() - self._run.began > seconds):
             self.stopped = "time"
         if self.stopped:
             control.should_training_stop = control.should_save = True

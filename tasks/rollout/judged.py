@@ -19,7 +19,7 @@ from schemas.episode import Message
 from schemas.label_config import RewardModelConfig
 from schemas.progress import Progress
 from schemas.rollout import Rollout
-from tasks.build.manifest import builds_before
+from tasks.build.manifest import builds_before, load_manifest
 from tasks.label.reward_model import (
     MODELS,
     MOST_HELD_OUT,
@@ -94,6 +94,20 @@ class Judge:
 
 def _opened(prompt: Chat) -> list[Message]:
     return [Message(role=turn["role"], content=turn.get("content")) for turn in prompt]
+
+
+def judge_of(
+    config: FlywheelConfig, build: str, tools: str | None = None
+) -> tuple[Judge | None, str]:
+    """Open the reward model of the night that a build is of, where one is configured.
+
+    Returns:
+        What `night_judge` returns; None and nothing where none is asked for.
+    """
+    manifest = load_manifest(config.home, build) if build else None
+    if config.label.reward_model is None or manifest is None:
+        return None, ""
+    return night_judge(config, manifest["night"], tools=tools)
 
 
 def night_judge(

@@ -112,8 +112,9 @@ def sampling(config: FlywheelConfig, temperature: float) -> Any:
     context = config.train.policy.context
     return Sampling(
         temperature=temperature,
-        turn_tokens=context // 8,
+        turn_tokens=max(1, int(context * config.train.turn_share)),
         episode_tokens=context * 3 // 4,
+        batch_size=config.train.play_batch,
     )
 
 

@@ -26,8 +26,6 @@ SLACK = {"cpu": 1.3, "cuda": 1.05}
 TILE_TOKENS, TILE_WORDS = 4096, 32_768
 """Largest tile of logits that TRL 1.16 holds."""
 TOKENS_OF_DTYPE = {"float32": 4, "bfloat16": 2}
-SIDE_BY_SIDE = 512
-"""Most episodes that are played at once (`models.generation.Sampling`)."""
 
 
 class Load(NamedTuple):
@@ -160,7 +158,7 @@ def _rollouts(shape: ModelShape, train: TrainConfig, stage: str, width: int) -> 
         "rejection": train.rejection.scenarios * train.rejection.generations,
         "dpo": train.dpo.scenarios * train.dpo.generations,
     }.get(stage, 0)
-    rows = min(SIDE_BY_SIDE, -(-played // train.devices))
+    rows = min(train.play_batch, -(-played // train.devices))
     held = train.policy.context * shape.layers * 2 * shape.keys * width
     return rows * (held + 4 * 4 * shape.vocabulary)
 

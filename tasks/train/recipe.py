@@ -15,6 +15,7 @@ from typing import Any
 from schemas.config import FlywheelConfig
 from schemas.errors import ConfigurationError, TrainingError
 from schemas.progress import Progress, report
+from tasks.rollout.environment import validation
 from tasks.rollout.version import train_version
 from tasks.train.halving import Budget, Standing, halve
 from tasks.train.order import Order
@@ -60,6 +61,7 @@ def train(
             f"train.first_night = {list(names)} has nothing to start from.",
             "Add sft to train.first_night.",
         )
+    validation(config)  # too few scenarios are found out now, not after hours
     missing = unsupported({name: name for name in names}, Evidence(config, build))
     if start is None and FIRST in missing:
         raise TrainingError(
@@ -103,7 +105,7 @@ class Contest:
             routes = {name: name.removeprefix(f"{FIRST}+") for name in routes}
         looked = self._look(base, routes, score=start is not None)
         idle: dict[str, str] = {}
-        if "diagnosis" in looked:
+        if looked.get("diagnosis", {}).get("attempts"):  # of nothing judged nothing is known
             least = self._config.train.monitors.mixed_low
             idle = idle_play(routes, looked["diagnosis"]["mixed"], least)
         routes = {name: route for name, route in routes.items() if name not in idle}

@@ -120,11 +120,12 @@ def look(order: Order, config: FlywheelConfig, world: World, tell: Tell) -> dict
     if order.kind == "score":
         scenarios = scored(validation(config), order.validation)
         return {"name": order.candidate, **validate(config, world, policy, scenarios, tell)}
+    from tasks.rollout.judged import judge_of
     from tasks.train.diagnosis import diagnosed, lines
 
     found = diagnosed(
         config, world, policy, scenarios=min(60, config.train.validation_scenarios),
-        seed=order.seed + 71,
+        seed=order.seed + 71, judge=judge_of(config, order.build)[0],
         progress=lambda stage, done, total, note="": tell("play", done, total),  # noqa: ARG005 - Progress
     )  # fmt: skip
     return {"name": order.candidate, **msgspec.to_builtins(found), "lines": lines(found)}

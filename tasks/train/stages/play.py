@@ -11,8 +11,7 @@ from models.trainers.grpo import train_grpo
 from models.trainers.run import TrainerRun
 from schemas.errors import TrainingError
 from schemas.recipe_config import GrpoConfig
-from tasks.build.manifest import load_manifest
-from tasks.rollout.judged import Judge, night_judge
+from tasks.rollout.judged import judge_of
 from tasks.rollout.play import opening, sampling
 from tasks.train.stages.bench import Bench, Fed
 
@@ -33,7 +32,8 @@ def grpo(bench: Bench, policy: LoadedPolicy, recipe: GrpoConfig, run: TrainerRun
     rows = [{"prompt": opening(s, None), **json.loads(s.row)} for s in scenarios]
     limits = sampling(bench.config, recipe.temperature)
     tokens = round(recipe.completion_share * bench.config.train.policy.context)
-    judge, why = _judge(bench, recipe)
+    tools = bench.successes[0].tools if bench.successes else None
+    judge, why = judge_of(bench.config, bench.build, tools) if recipe.reward_model else (None, "")
     ran = train_grpo(
         policy, rows, bench.world.environment, config=recipe,
         sampling=replace(limits, episode_tokens=tokens), run=run,
@@ -44,16 +44,3 @@ def grpo(bench: Bench, policy: LoadedPolicy, recipe: GrpoConfig, run: TrainerRun
     if why:
         account |= {"reward_model": why, "judged": judge.judged if judge else 0}
     return Fed(account, ran)
-
-
-def _judge(bench: Bench, recipe: GrpoConfig) -> tuple[Judge | None, str]:
-    """Open the night's reward model, for what the environment cannot judge.
-
-    Returns:
-        None where there is none that holds, and in words why; nothing where none is asked for.
-    """
-    manifest = load_manifest(bench.config.home, bench.build) if bench.build else None
-    if not recipe.reward_model or bench.config.label.reward_model is None or manifest is None:
-        return None, ""
-    tools = bench.successes[0].tools if bench.successes else None
-    return night_judge(bench.config, manifest["night"], tools=tools)

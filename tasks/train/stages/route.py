@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,8 +95,8 @@ def train_route(
         policy = None  # the stage before is on disk: its weights need not stay in memory
         policy, fed = _stage(bench, order)
         records.append(_record(name, fed))
-        if fed.ran.stopped == "share":
-            break
+        if fed.ran.stopped == "share" or (fed.ran.stopped == "time" and share < 1.0):
+            break  # it goes on from its checkpoint where the next rung gives it time
         _finish(folder, policy, records[-1])
         source = str(folder / "policy")
     return Trained(policy or start(bench, source), records)
@@ -120,8 +121,9 @@ def _stage(bench: Bench, order: _Order) -> tuple[LoadedPolicy, Fed]:
     def told(acted: Acted) -> None:
         bench.told(order.name, acted)
 
+    began = time.monotonic()
     (policy, fed), retried = with_less_memory(
-        lambda lighter: _attempt(bench, order, lighter, told), load,
+        lambda lighter: _attempt(bench, order, lighter, told, began), load,
         limit=config.monitors.memory_retries, told=told,
     )  # fmt: skip
     fed.ran.acted[:0] = retried
@@ -129,7 +131,7 @@ def _stage(bench: Bench, order: _Order) -> tuple[LoadedPolicy, Fed]:
 
 
 def _attempt(
-    bench: Bench, order: _Order, load: Load, told: Callable[[Acted], None]
+    bench: Bench, order: _Order, load: Load, told: Callable[[Acted], None], began: float
 ) -> tuple[LoadedPolicy, Fed]:
     """Run one stage; one that comes twice in a route has another seed the second time."""
     config, name = bench.config.train, order.name
@@ -138,7 +140,7 @@ def _attempt(
     run = TrainerRun(
         order.folder / "trainer", bench.seed + 100_000 * order.place,
         lambda done, total: bench.progress(name, done, total), until=order.share,
-        seconds=order.seconds, checkpoint_steps=config.checkpoint_steps,
+        seconds=order.seconds, began=began, checkpoint_steps=config.checkpoint_steps,
         gradient_checkpointing=load.gradient_checkpointing, parts=load.parts,
         processes=config.devices, guard=guard,
     )  # fmt: skip
@@ -176,3 +178,4 @@ def _finish(folder: Path, policy: LoadedPolicy, record: dict[str, Any]) -> None:
     part = folder / f".{RECORD}"
     part.write_text(json.dumps(record))
     part.replace(folder / RECORD)
+    shutil.rmtree(folder / "trainer", ignore_errors=True)  # checkpoints: nothing goes on from them
