@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from schemas.digest import digest
+from schemas.training_config import TrainConfig
 
 
 class Start(NamedTuple):
@@ -25,8 +26,13 @@ class Arm(NamedTuple):
     """Changes to the training configuration."""
 
     def key(self) -> str:
-        """Name the arm by what it is."""
-        return digest(repr((self.start, self.route, sorted(self.train.items()))), 10)
+        """Name the arm by what it comes to: other defaults, another arm."""
+        config = TrainConfig.model_validate(self.train)
+        recipes = [
+            getattr(config, stage).model_dump(mode="json") for stage in self.route.split("+")
+        ]
+        made = STARTS[self.start]
+        return digest(repr((made.sft, made.verified, self.route, recipes)), 10)
 
 
 STARTS = {
@@ -37,14 +43,17 @@ STARTS = {
 
 
 def _arms() -> dict[str, Arm]:
-    """One factor at a time from the default."""
+    """One factor at a time; the first comparisons were made with the curriculum on."""
+    drawn = {"curriculum": True}
     grpo: dict[str, dict[str, Any]] = {
         "grpo": {},
+        "grpo-curriculum": drawn,
+        "grpo-curriculum-per-step": {**drawn, "process_weight": 0.5},
+        "grpo-curriculum-group-scaling": {**drawn, "scale_rewards": "group"},
+        "grpo-curriculum-kl-penalty": {**drawn, "beta": 0.05},
+        "grpo-curriculum-60-steps": {**drawn, "steps": 60},
         "grpo-per-step": {"process_weight": 0.5},
-        "grpo-group-scaling": {"scale_rewards": "group"},
-        "grpo-kl-penalty": {"beta": 0.05},
         "grpo-last-weights": {"average_last": 0.0},
-        "grpo-even-scenarios": {"curriculum": False},
         "grpo-entropy-bonus": {"entropy_coef": 0.01},
         "grpo-60-steps": {"steps": 60},
         "grpo-cispo": {"loss_type": "cispo"},
@@ -59,13 +68,11 @@ def _arms() -> dict[str, Arm]:
     }
     found = {name: Arm("signals", "grpo", {"grpo": changed}) for name, changed in grpo.items()}
     found |= {name: Arm("signals", "dpo", {"dpo": changed}) for name, changed in dpo.items()}
+    found |= {name: Arm("signals", name, {}) for name in ("kto", "rloo", "rejection", "sft+grpo")}
     for start in STARTS:
-        mark = "" if start == "signals" else f"{start}:"
-        found[f"{mark}grpo"] = Arm(start, "grpo", {})
-        found[f"{mark}rloo"] = Arm(start, "rloo", {})
-        found[f"{mark}rejection"] = Arm(start, "rejection", {})
-        found[f"{mark}dpo"] = Arm(start, "dpo", {})
-    found["kto"] = Arm("signals", "kto", {})
+        if start != "signals":
+            for route in ("grpo", "rloo", "rejection", "dpo"):
+                found[f"{start}:{route}"] = Arm(start, route, {})
     return found
 
 

@@ -79,7 +79,7 @@ class Watch:
     def __init__(self) -> None:
         self.at: list[float] = []
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, *_: int) -> None:
         """Look at the clock."""
         self.at.append(cpu_seconds())
 
