@@ -330,7 +330,7 @@ def diagnosed(
     """
     from models.generation import tools_of
 
-    drawn = world.draw("train", scenarios, seed)
+    drawn = list({s.scenario_id: s for s in world.draw("train", scenarios, seed)}.values())
     rollouts = play_loaded(
         config, world, policy, drawn, samples=samples, temperature=1.0, seed=seed,
         progress=progress,
