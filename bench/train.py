@@ -88,7 +88,7 @@ def main() -> None:
         **{f"grpo_cpu_s_a_step_{how}": spent for how, spent in play.items()},
         **{f"grpo_reward_{how}": step.result["reward"] for how, step in steps.items()},
         "grpo_episodes_a_cpu_s": steps["ours"].result["episodes_a_cpu_s"],
-        "grpo_times_faster": play["trl"] / play["ours"],
+        "grpo_step_ratio_vs_stock": play["trl"] / play["ours"],
         "grpo_rss_mb": steps["ours"].rss_mb, "grpo_rss_mb_trl": steps["trl"].rss_mb,
     }  # fmt: skip
     show(figures, options.json)
