@@ -43,13 +43,14 @@ STARTS = {
 
 
 def _arms() -> dict[str, Arm]:
-    """One factor at a time; the first comparisons were made with the curriculum on."""
-    drawn = {"curriculum": True}
+    """One factor at a time; the first comparisons were made from curriculum and batch."""
+    drawn = {"curriculum": True, "scale_rewards": "batch"}
     grpo: dict[str, dict[str, Any]] = {
         "grpo": {},
+        "grpo-batch-scaling": {"scale_rewards": "batch"},
         "grpo-curriculum": drawn,
         "grpo-curriculum-per-step": {**drawn, "process_weight": 0.5},
-        "grpo-curriculum-group-scaling": {**drawn, "scale_rewards": "group"},
+        "grpo-curriculum-group-scaling": {"curriculum": True},
         "grpo-curriculum-kl-penalty": {**drawn, "beta": 0.05},
         "grpo-curriculum-60-steps": {**drawn, "steps": 60},
         "grpo-per-step": {"process_weight": 0.5},
