@@ -198,7 +198,9 @@ def test_the_chosen_one_has_the_highest_validation_of_the_last_rung(later: Later
 
 def test_the_start_is_scored_and_its_failures_are_sorted(later: Later) -> None:
     assert 0 <= later.result["start_validation"] <= 1
-    assert later.result["diagnosis"]["attempts"] == 80
+    found = later.result["diagnosis"]
+    assert found["attempts"] == 4 * found["scenarios"]  # one that is drawn twice is played once
+    assert 15 <= found["scenarios"] <= 20
     assert later.result["diagnosis"]["lines"]
     chosen = next(c for c in later.result["candidates"] if c["name"] == later.result["chosen"])
     beaten = chosen["validation"] > later.result["start_validation"]
