@@ -95,8 +95,8 @@ class GrpoConfig(Section):
     """TRL's `importance_sampling_level`; `sequence` with loss `grpo` is GSPO."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """What advantages are divided by: the deviation of their group, of the batch, or nothing. With
-    `process_weight` take the batch's: in a group whose outcomes agree the steps alone would count
-    in full."""
+    `process_weight` or a reward model take the batch's: where outcomes agree, small differences
+    would count in full."""
     baseline: Literal["group", "leave_one_out"] = "group"
     """What a rollout's return is compared with: the mean of its group, or of the others in it."""
     process_weight: float = Field(0.0, ge=0)
