@@ -59,7 +59,8 @@ class HubPolicy(Section):
     """Hub id (`Qwen/Qwen3-0.6B`), folder, or version in MLflow (`models:/agent-policy/3`,
     `models:/agent-policy@champion`)."""
     lora_rank: int | None = Field(16, ge=1)
-    """Rank of the LoRA adapter, merged when it is trained; None trains all weights."""
+    """Rank of the LoRA adapter, merged when it is trained; None trains all weights, for which
+    `dtype` should be float32: small steps are lost in bfloat16."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Precision of the weights."""
     context: int = Field(4096, ge=64)
