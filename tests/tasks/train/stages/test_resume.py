@@ -118,6 +118,28 @@ def killed(order: Path, stage: str, after: int, pause: float = 0.0) -> list[int]
     return steps
 
 
+def with_play(home: Home, order: Path) -> Path:
+    """Put played episodes where a rejection stage keeps its own.
+
+    So small a policy never succeeds: the logged agent's play stands for it.
+    """
+    import msgspec
+
+    from tasks.rollout.environment import open_world
+    from tasks.rollout.play import SCRIPTED, play_policy
+
+    recipe, world = TRAIN.rejection, open_world(home.config)
+    drawn = world.draw("train", recipe.scenarios, 7 + 51)  # as the stage draws them
+    world.close()
+    rollouts = play_policy(
+        home.config, SCRIPTED, drawn, samples=recipe.generations, greedy=False, seed=1
+    )
+    folder = order.parents[1] / "0-rejection" / "trainer"
+    folder.mkdir(parents=True)
+    (folder / "played.msgpack").write_bytes(msgspec.msgpack.encode(rollouts))
+    return order
+
+
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
@@ -130,11 +152,14 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_a_killed_stage_comes_to_the_same_policy(home: Home, tmp_path: Path, stage: str) -> None:
     import torch
 
-    straight = finish(home.order(tmp_path / "straight", stage))
+    plain = home.order(tmp_path / "straight", stage)
+    straight = finish(with_play(home, plain) if stage == "rejection" else plain)
     assert "error" not in straight, straight
     steps = straight["stages"][0]["steps"]
     assert steps >= STEPS[stage]
     order = home.order(tmp_path / "killed", stage)
+    if stage == "rejection":
+        with_play(home, order)
     # Before the first checkpoint; while or after one is written; and at the last step.
     killed(order, stage, 1)
     first = killed(order, stage, 2, pause=0.02)
