@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.gpu.work import Silent
 from bench.measure import arguments, machine, measure
 from models.masks import Masked
 from models.policy import LoadedPolicy, save_policy
@@ -36,21 +37,6 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("32M", "grpo", {"grpo": {"scenarios_per_step": 2, "generations": 6, "micro_batch": 6}}),
 ]
 """Size, stage, and what differs from the default configuration."""
-
-
-class Silent:
-    """An environment without tools, whose episodes are worth something in turn."""
-
-    opened = 0
-
-    def reset(self, **_: Any) -> None:
-        """Start an episode."""
-        Silent.opened += 1
-        self._number = Silent.opened
-
-    def get_reward(self) -> float:
-        """Pay every other episode."""
-        return float(self._number % 2)
 
 
 def new(size: TinyPolicy, folder: Path) -> LoadedPolicy:

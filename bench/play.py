@@ -101,8 +101,8 @@ def stock(
     folder: Path, seed: int, watch: Watch,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Train by TRL's trainer as it is; only the environments are told how their episode ended."""
+    from bench.stock import stock_trainer
     from models.trainers.run import TrainerRun, run_trainer
-    from models.trainers.stock import stock_trainer
 
     run = TrainerRun(folder, seed, watch)
     return run_trainer(stock_trainer(policy, rows, environment, recipe, limits, run), run).history

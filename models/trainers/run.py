@@ -155,7 +155,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def trainer_arguments(run: TrainerRun, device: str) -> dict[str, Any]:
-    """Give the settings every TRL trainer here shares: nothing is uploaded, one log row a step."""
+    """Give what every TRL trainer here shares: nothing is uploaded, a row every five steps."""
     saving = {"save_strategy": "no"}
     if run.checkpoint_steps:
         saving = {"save_strategy": "steps", "save_steps": run.checkpoint_steps}  # type: ignore[dict-item]

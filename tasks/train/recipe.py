@@ -112,18 +112,19 @@ class Contest:
         rules = self._config.train
         standings |= halve(list(routes), rules.rungs, rules.keep, self._round(routes, base))
         left_out = {**missing, **idle}
+        score = looked.get("score")
         return {
-            **verdict(names, standings, left_out, looked.get("score")), "start": start,
-            "diagnosis": looked.get("diagnosis"),
+            **verdict(names, standings, left_out, None if score and "error" in score else score),
+            "start": start, "diagnosis": _told(looked),
         }  # fmt: skip
 
     def _look(
         self, base: str, routes: Mapping[str, str], *, score: bool
     ) -> dict[str, dict[str, Any]]:
-        """Score the start, and diagnose it where a route begins with play; failures are left out.
+        """Score the start, and diagnose it where a route begins with play.
 
         Returns:
-            `score` and `diagnosis`, where they were asked for and came to something.
+            `score` and `diagnosis`, where they were asked for; one that failed has `error`.
         """
         asked = {}
         if score:
@@ -132,9 +133,7 @@ class Contest:
             asked["diagnosis"] = self.order("diagnosis", "", base, kind="diagnose")
         results = self._together([(order, None) for order in asked.values()])
         return {
-            what: found
-            for what, found in zip(asked, results, strict=True)
-            if found is not None and "error" not in found
+            what: found for what, found in zip(asked, results, strict=True) if found is not None
         }
 
     def _round(self, routes: Mapping[str, str], base: str | None) -> Any:
@@ -211,3 +210,12 @@ def _policy_of(first: Standing) -> str:
             f"No candidate could be trained: {told['error']}", str(told.get("next", ""))
         )
     return str(first.results[-1][1]["policy"])
+
+
+def _told(looked: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Give the start's diagnosis, with a line for what of the look at the start failed."""
+    failed = [f"no {what}: {found['error']}" for what, found in looked.items() if "error" in found]
+    diagnosis = looked.get("diagnosis")
+    if diagnosis is None or "error" in diagnosis:
+        return {"attempts": 0, "lines": failed} if failed else None
+    return {**diagnosis, "lines": [*failed, *diagnosis["lines"]]}

@@ -251,3 +251,19 @@ def test_nights_have_seeds_of_their_own(tmp_path: Path) -> None:
     )
     assert one == 3602  # 3 * 1000 + 20260602 % 1000
     assert two == 3603
+
+
+def test_a_look_at_the_start_that_failed_is_told() -> None:
+    from tasks.train.recipe import _told
+
+    broken = {"name": "start", "error": "the world is shut"}
+    seen = {"attempts": 4, "lines": ["1 scenarios x 4: all succeed"]}
+    assert _told({}) is None
+    assert _told({"diagnosis": seen}) == seen
+    assert _told({"score": broken, "diagnosis": seen}) == {
+        "attempts": 4, "lines": ["no score: the world is shut", "1 scenarios x 4: all succeed"],
+    }  # fmt: skip
+    assert _told({"diagnosis": broken}) == {
+        "attempts": 0,
+        "lines": ["no diagnosis: the world is shut"],
+    }
