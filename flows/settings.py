@@ -103,8 +103,9 @@ def _explained(detail: ErrorDetails, origin: str) -> ConfigurationError:
             f"{origin}: {key} does not say its kind.", f"Write {key}.kind: tiny, or hub."
         )
     if detail["type"] != "extra_forbidden":
+        said = detail["msg"].removeprefix("Value error, ")  # pydantic's, before words of ours
         return ConfigurationError(
-            f"{origin}: {key} = {detail['input']!r}: {detail['msg']}.", "Correct the value."
+            f"{origin}: {key} = {detail['input']!r}: {said}.", "Correct the value."
         )
     known = _fields_at(FlywheelConfig, location[:-1])
     close = difflib.get_close_matches(location[-1], known, n=3)
