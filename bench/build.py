@@ -39,6 +39,7 @@ from schemas.digest import digest
 from schemas.tables import SCHEMAS
 from tasks.build.build import WRITTEN, build
 from tasks.build.manifest import load_manifest, save_manifest
+from tasks.label.commit import add
 from warehouse.tables import Warehouse
 
 STEPS = ("ids_cpu_s", "leak_check_cpu_s", "payload_cpu_s", "card_cpu_s")
@@ -118,7 +119,9 @@ def add_history(home: str, model: str, made: str, nights: int) -> int:
         name = digest(f"history {number}", 16)
         for table, rows in whole.items():
             copy = renamed(shifted(rows, -number), number, name) if rows.num_rows else rows
-            warehouse.append(table, copy.select(SCHEMAS[table].names))
+            copy = copy.select(SCHEMAS[table].names)
+            # As the stage does, which sums these now and then.
+            add(warehouse, copy) if table == "step_values" else warehouse.append(table, copy)
         night = (FIRST - timedelta(days=number)).isoformat()
         save_manifest(Path(home), {**manifest, "night": night, "nights": [night], "digest": name})
     return nights * whole["labels"].num_rows

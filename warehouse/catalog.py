@@ -7,6 +7,7 @@ SELECT statements run, so neither user SQL nor a mistake can write, attach or re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ class Relation(NamedTuple):
     partitions: Sequence[str]
     uniform: bool = False
     """All files have exactly the declared columns, so that none needs to be opened to know."""
+    superseding: bool = True
+    """Of `episodes`: False where it is known that none has taken the place of another."""
 
 
 class Catalog:
@@ -38,35 +41,55 @@ class Catalog:
     Args:
         views: Tables on disk; one without files is an empty view with its declared columns.
         relations: Arrow tables by name.
+        as_written: Keep what a query joins on the right in memory, as it says, whatever is guessed
+            of the sizes. They are guessed from the first file, and a wrong guess keeps messages.
 
     `superseded` says whether any episode that it sees has taken the place of another.
     """
 
-    def __init__(self, views: Sequence[Relation], relations: Mapping[str, pa.Table]) -> None:
+    def __init__(
+        self,
+        views: Sequence[Relation],
+        relations: Mapping[str, pa.Table],
+        *,
+        as_written: bool = False,
+    ) -> None:
+        self.superseded = False
         self.schemas = {view.name: view.schema for view in views}
+        self._views, self._relations = views, relations
+        self._sources: dict[str, str] = {}
+        """What the views with files read, as SQL."""
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'")
         # Of a long history, reading what each file begins with is the most of a narrow query.
         self.connection.execute("SET parquet_metadata_cache = true")
+        if as_written:
+            self.connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         self.connection.execute(named_sql("agent_view") or "")
-        for view in views:
-            self._add_view(view)
-        superseded = self.superseded = "episodes" in self.schemas and self._superseded()
-        if "episodes" in self.schemas:
-            self.schemas[WHOLE] = self.schemas["episodes"]
-            visible = named_sql("visible_episodes") if superseded else f"FROM {WHOLE}"
-            self.connection.execute(f"CREATE VIEW episodes AS {visible}")
-        if "labels" in self.schemas:
-            latest = named_sql("latest_labels") or ""
-            if superseded:
-                latest += " WHERE episode_id IN (SELECT episode_id FROM episodes)"
-            self.connection.execute(f"CREATE VIEW latest_labels AS {latest}")
-        for name, table in relations.items():
-            self.connection.register(name, table)
+        self._open(views, "VIEW")
         paths = [path for view in views for path in view.files]
         self.connection.execute(f"SET allowed_paths = {literal(paths)}")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
+
+    def _open(self, views: Sequence[Relation], kind: str) -> None:
+        """Make views, and those that stand on them."""
+        for view in views:
+            self._add_view(view, kind)
+        names = {view.name for view in views}
+        if "episodes" in names:
+            marked = any(view.superseding for view in views if view.name == "episodes")
+            self.superseded = marked and self._superseded()
+            self.schemas[WHOLE] = self.schemas["episodes"]
+            visible = named_sql("visible_episodes") if self.superseded else f"FROM {WHOLE}"
+            self.connection.execute(f"CREATE {kind} episodes AS {visible}")
+        if "labels" in self.schemas and names & {"episodes", "labels"}:
+            latest = named_sql("latest_labels") or ""
+            if self.superseded:
+                latest += " WHERE episode_id IN (SELECT episode_id FROM episodes)"
+            self.connection.execute(f"CREATE {kind} latest_labels AS {latest}")
+        for name, table in self._relations.items():
+            self.connection.register(name, table)
 
     def _superseded(self) -> bool:
         """Say whether any episode has taken the place of another; nulls cost nothing to read."""
@@ -74,7 +97,7 @@ class Catalog:
         [[marked]] = self.connection.execute(text).fetchall()
         return bool(marked)
 
-    def _add_view(self, view: Relation) -> None:
+    def _add_view(self, view: Relation, kind: str) -> None:
         title = WHOLE if view.name == "episodes" else view.name
         if not view.files:
             self.connection.register(title, view.schema.empty_table())
@@ -83,9 +106,10 @@ class Catalog:
         if view.partitions:
             types = literal(dict.fromkeys(view.partitions, "VARCHAR"))
             options = f"hive_partitioning=true, hive_types={types}"
+        self._sources[view.name] = f"read_parquet({literal(view.files)}, {options})"
         if view.uniform:
             names = ", ".join(f'"{name}"' for name in view.schema.names)
-            text = f'CREATE VIEW "{title}" AS SELECT {names} FROM read_parquet('  # noqa: S608 - ours
+            text = f'CREATE {kind} "{title}" AS SELECT {names} FROM read_parquet('  # noqa: S608 - ours
             self.connection.execute(f"{text}{literal(view.files)}, {options})")
             return
         source = f"read_parquet({literal(view.files)}, union_by_name=true, {options})"
@@ -99,7 +123,7 @@ class Catalog:
         extra = sorted(present.keys() - set(view.schema.names))
         columns += [f'"{name}"' for name in extra]
         # Names and files come from our own declarations and from Delta, never from a user.
-        text = f'CREATE VIEW "{title}" AS SELECT {", ".join(columns)} FROM {source}'  # noqa: S608
+        text = f'CREATE {kind} "{title}" AS SELECT {", ".join(columns)} FROM {source}'  # noqa: S608
         self.connection.execute(text)
 
     def _types(self, relation: str) -> dict[str, str]:
@@ -156,6 +180,42 @@ class Catalog:
             return self._answer(query, parameters).to_arrow_table()
         except duckdb.Error as error:
             raise refused(error) from error
+
+    def files_where(
+        self, table: str, clauses: Sequence[str], relations: Mapping[str, pa.Table]
+    ) -> list[str]:
+        """Name the files of a table with rows that any of some clauses leaves.
+
+        Only the columns that these name are read: of a long history that is a part of what reading
+        the rows takes, which mostly stand in few of the files.
+
+        Args:
+            table: A table.
+            clauses: Follow `FROM` and the table: SQL of our own that filters or semi-joins it.
+            relations: Arrow tables that they may name.
+        """
+        if table not in self._sources:
+            return []
+        # Tables and clauses are our own.
+        named = f"SELECT DISTINCT filename FROM {self._sources[table]} AS {table}"  # noqa: S608
+        parts = [f"{named} {clause}" for clause in clauses]
+        found = self.query(" UNION ".join(parts), relations=relations)
+        return sorted(found["filename"].to_pylist())
+
+    def only(self, files: Mapping[str, Sequence[str]]) -> Catalog:
+        """Give the same catalog with some files of tables in the place of all of theirs."""
+        narrow = copy(self)
+        narrow.narrow(files)
+        return narrow
+
+    def narrow(self, files: Mapping[str, Sequence[str]]) -> None:
+        """See some files of tables in the place of all of theirs, on a connection of its own."""
+        self.schemas, self._sources = dict(self.schemas), dict(self._sources)
+        self._views = [v._replace(files=files.get(v.name, v.files)) for v in self._views]
+        # What a connection has for itself comes before what all see under that name; and a table
+        # without files was its own too.
+        self.connection = self.connection.cursor()
+        self._open([v for v in self._views if v.name in files or not v.files], "TEMP VIEW")
 
     def batches(
         self, query: str, size: int, parameters: Mapping[str, Any] | None = None

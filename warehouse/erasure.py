@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 
 from schemas.tables import PARTITIONS
 from warehouse.catalog import WHOLE, literal
+from warehouse.log import tells_values
 from warehouse.tables import Warehouse
 from warehouse.upkeep import TIGHT, keep_log
 
@@ -181,14 +182,11 @@ def _files_holding(files: list[str], rows: Rows) -> list[str]:
 
 
 def _tells_values(checkpoint: Path) -> bool:
-    """Say whether a checkpoint holds smallest and largest values of any file."""
+    """Say whether a checkpoint holds smallest and largest values of any file, but for nights."""
     with duckdb.connect(":memory:") as connection:
-        text = """
-            SELECT count(*) FROM read_parquet($path)
-            WHERE contains(add.stats, '"minValues":{"') OR contains(add.stats, '"maxValues":{"')
-        """
-        [[found]] = connection.execute(text, {"path": str(checkpoint)}).fetchall()
-        return bool(found)
+        text = "SELECT DISTINCT add.stats FROM read_parquet($path) WHERE add.stats IS NOT NULL"
+        found = connection.execute(text, {"path": str(checkpoint)}).fetchall()
+    return any(tells_values(json.loads(stats)) for [stats] in found)
 
 
 def _drop_values(path: Path) -> None:
@@ -206,7 +204,7 @@ def _bare(action: dict[str, Any]) -> dict[str, Any]:
     bare = copy.deepcopy(action)
     for kind in ("add", "remove"):
         stats = json.loads(bare.get(kind, {}).get("stats") or "{}")
-        if stats.get("minValues") or stats.get("maxValues"):
+        if tells_values(stats):
             bare[kind]["stats"] = json.dumps({"numRecords": stats.get("numRecords")})
     bare.get("commitInfo", {}).get("operationParameters", {}).pop("predicate", None)
     return bare

@@ -20,32 +20,16 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from schemas.digest import digest
 from schemas.errors import MissingStateError
 from schemas.tables import PARTITIONS, SCHEMAS
 from warehouse.catalog import WHOLE, Catalog, Relation, named_sql
+from warehouse.log import SUPERSESSION, made_with, of_nights, properties_of, supersedes
 from warehouse.parquet import write_files
 
 ATTEMPTS = 5
 """Times a commit is tried again after a conflict with another writer."""
 VIEWS = {"latest_labels": {"labels", "episodes"}, WHOLE: {"episodes"}}
 """Views besides those of the tables' names, and the tables they need."""
-PROPERTIES = {
-    "delta.logRetentionDuration": "interval 3650 days",
-    "delta.dataSkippingNumIndexedCols": "0",
-}
-"""Of every table. Builds pin old versions, so the log outlives them; and no smallest and largest
-values, which are people's words and names, stand in the log, where `forget` could not reach them
-(Parquet files have their own, which is what queries use)."""
-
-
-def made_with(schema: pa.Schema) -> str:
-    """Say with which columns a table was made, as its description.
-
-    While a release declares the same ones, all files have them; where it declares others, files of
-    several shapes may stand side by side.
-    """
-    return f"columns {digest(str(schema), 16)}"
 
 
 class Warehouse:
@@ -112,15 +96,16 @@ class Warehouse:
             CommitFailedError: Other writers kept winning.
         """
         names = [transaction] if isinstance(transaction, str) else list(transaction or [])
-        commit = CommitProperties(app_transactions=[Transaction(name, 1) for name in names])
         if rows.num_rows == 0:
             return self.version(table)
+        noted = [*names, *([SUPERSESSION] if supersedes(rows) else [])]
+        commit = CommitProperties(app_transactions=[Transaction(name, 1) for name in noted])
         partitions = PARTITIONS.get(table, [])
         if not self.exists(table):
             schema = SCHEMAS.get(table, rows.schema)
             DeltaTable.create(
                 self.location(table), schema=schema, partition_by=partitions, mode="ignore",
-                configuration=PROPERTIES, description=made_with(schema),
+                configuration=properties_of(schema), description=made_with(schema),
             )  # fmt: skip
         for attempt in range(ATTEMPTS):
             handle = self._open(table)
@@ -217,6 +202,13 @@ class Warehouse:
             f"{plain_path(handle.table_uri).rstrip('/')}/{unquote(added['path'][last].as_py())}"
         ]
 
+    def files_of(self, table: str, nights: Sequence[str], version: int | None = None) -> list[str]:
+        """List the files of a table that may hold rows of some nights, by the log alone."""
+        handle = self._open(table, version)
+        root = plain_path(handle.table_uri).rstrip("/")
+        paths = of_nights(pa.table(handle.get_add_actions(flatten=True)), nights)
+        return [f"{root}/{unquote(path)}" for path in paths]
+
     def rows_in(self, table: str, files: Sequence[str]) -> int | None:
         """Count the rows of some files by the log alone; None where it does not say."""
         if not files:
@@ -306,6 +298,7 @@ class Warehouse:
         relations: Mapping[str, pa.Table] | None = None,
         only: Sequence[str] | None = None,
         files: Mapping[str, Sequence[str]] | None = None,
+        as_written: bool = False,
     ) -> Catalog:
         """Open a read-only SQL view of the tables, for one query or several.
 
@@ -314,6 +307,7 @@ class Warehouse:
             relations: Arrow tables to add under their names.
             only: Tables to include; None is all.
             files: Tables of which only some files are to be seen.
+            as_written: As for `Catalog`.
         """
         pinned = versions or {}
         views = []
@@ -331,8 +325,10 @@ class Warehouse:
             uniform = made.description == made_with(schema) and (
                 len(handle.schema().fields) == len(schema)
             )
-            views.append(Relation(name, schema, paths, made.partition_columns, uniform))
-        return Catalog(views, relations or {})
+            # Where another release made the table, nobody may have written it down.
+            marked = not uniform or handle.transaction_version(SUPERSESSION) is not None
+            views.append(Relation(name, schema, paths, made.partition_columns, uniform, marked))
+        return Catalog(views, relations or {}, as_written=as_written)
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         """Open a table as it is now, or as it was at a version."""

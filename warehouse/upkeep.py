@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import DeltaError
 
-from warehouse.tables import PROPERTIES, Warehouse
+from warehouse.log import properties_of
+from warehouse.tables import Warehouse
 
 TARGET_BYTES = 128 * 1024 * 1024
 """Size to which small files are merged, bytes; larger ones stay as they are."""
@@ -54,7 +56,8 @@ def keep_log(warehouse: Warehouse, table: str) -> None:
     """Give a table that an older release made the properties that tables have now."""
     handle = DeltaTable(warehouse.location(table))
     known = handle.metadata().configuration
-    missing = {name: value for name, value in PROPERTIES.items() if known.get(name) != value}
+    wanted = properties_of(pa.schema(handle.schema().to_arrow()))
+    missing = {name: value for name, value in wanted.items() if known.get(name) != value}
     if missing:
         handle.alter.set_table_properties(missing)
 

@@ -30,8 +30,6 @@ from warehouse.tables import Warehouse
 
 INPUTS = ("episodes", "labels", "signals", "step_values", "split_keys", "trajectories", "held_out")
 """Tables whose versions pin a build; a build adds to the last three."""
-OWN = ("episodes", "labels", "signals", "step_values")
-"""Tables that hold what a night itself is known by."""
 WRITTEN = ("trajectories", "pairs", "scenarios", "held_out", "split_keys")
 PINNED = ("episodes", "labels", "signals")
 """Those whose versions make another build: what a build itself adds to makes none."""
@@ -66,10 +64,10 @@ def build(
     if done is not None:
         return done
     earlier = replayed_builds(config.home, night, config.build.replay_nights)
-    catalog = pinned(warehouse, inputs)
+    catalog = pinned(warehouse, inputs, earlier)
     nights = nights_of(config.home, night, earlier)
     report("build", 0, 4, "choosing")
-    chosen = choose(catalog, partial(pinned, warehouse, inputs), config, nights, earlier)
+    chosen = choose(catalog, partial(narrowed, warehouse, inputs), config, nights, earlier)
     report("build", 1, 4, "leak check")
     leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
     report("build", 2, 4, "rows")
@@ -116,32 +114,43 @@ def nights_of(home: Path, night: str, earlier: Sequence[str]) -> list[str]:
     return [night, *(made["night"] for made in manifests if made is not None)]
 
 
-def pinned(
-    warehouse: Warehouse,
-    inputs: Mapping[str, int],
-    days: Sequence[str] | None = None,
-    builds: Sequence[str] = (),
-) -> Catalog:
+def pinned(warehouse: Warehouse, inputs: Mapping[str, int], earlier: Sequence[str]) -> Catalog:
     """Open the tables as a build saw them: one that was not there yet is empty.
 
     Args:
         warehouse: The tables.
-        inputs: Versions.
-        days: Days of the episodes that are to be seen, with the tables `OWN` and `trajectories`
-            alone; None is all.
-        builds: With days: those whose rows to imitate are to be seen.
+        inputs: Their versions.
+        earlier: Builds to replay; of `trajectories`, what they imitated is all that is seen.
     """
     versions = {table: version for table, version in inputs.items() if version >= 0}
     files: dict[str, list[str]] = {table: [] for table in INPUTS if table not in versions}
-    for table in ("episodes", "labels") if days is not None else ():
-        there = warehouse.files(table, versions[table]) if table in versions else []
-        files[table] = [file for file in there if not days_of([file]) - set(days or ())]
-    if days is not None and "trajectories" in versions:
+    if "trajectories" in versions:
         there = warehouse.files("trajectories", versions["trajectories"])
-        wanted = [f"/build={build}/use=sft/" for build in builds]
+        wanted = [f"/build={build}/use=sft/" for build in earlier]
         files["trajectories"] = [file for file in there if any(part in file for part in wanted)]
-    only = INPUTS if days is None else (*OWN, "trajectories")
-    return warehouse.catalog(versions=versions, only=only, files=files)
+    return warehouse.catalog(versions=versions, only=INPUTS, files=files, as_written=True)
+
+
+def narrowed(
+    warehouse: Warehouse, inputs: Mapping[str, int], whole: Catalog, nights: Sequence[str]
+) -> Catalog:
+    """Open the part of a history that holds the episodes and labels of some nights.
+
+    Args:
+        warehouse: The tables.
+        inputs: Their versions.
+        whole: All of them, at those versions.
+        nights: `YYYY-MM-DD`.
+    """
+    # Labels lie on the days of their episodes, whenever they were made.
+    days = days_of(warehouse.files_of("episodes", nights, inputs["episodes"]))
+    if whole.superseded:
+        days |= set(whole.query("days_of_beginnings", {"nights": list(nights)})["day"].to_pylist())
+    files = {
+        table: [f for f in warehouse.files(table, inputs[table]) if not days_of([f]) - days]
+        for table in ("episodes", "labels")
+    }
+    return whole.only(files)
 
 
 def trained_on(chosen: Chosen) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from tasks.build.imitation import (
 )
 from tasks.build.night import night_verdicts
 from tasks.build.preferences.preferences import Pairs, choose_pairs
-from tasks.build.sides import Sides, side_now, sides_of
+from tasks.build.sides import Sides, retired, sides_of
 from warehouse.catalog import Catalog
 
 
@@ -48,7 +48,7 @@ class Chosen(NamedTuple):
 
 def choose(
     catalog: Catalog,
-    of_days: Callable[[Sequence[str], Sequence[str]], Catalog],
+    of_nights: Callable[[Catalog, Sequence[str]], Catalog],
     config: FlywheelConfig,
     nights: Sequence[str],
     earlier: Sequence[str],
@@ -57,8 +57,7 @@ def choose(
 
     Args:
         catalog: The tables at the versions that the build pins.
-        of_days: Gives the same with the episodes and labels of some days alone, and with what some
-            builds imitated.
+        of_nights: Gives the same with the episodes and labels of some nights alone.
         config: Shares, caps and guards.
         nights: `YYYY-MM-DD`: the night that is built, then those that are replayed.
         earlier: Builds of the latter, oldest first.
@@ -68,7 +67,7 @@ def choose(
         InvariantError: One group holds too many episodes.
     """
     settings, night = config.build, nights[0]
-    narrow = of_days(days_of(catalog, nights), earlier)
+    narrow = of_nights(catalog, nights)
     verdicts = night_verdicts(narrow, night, catalog)
     sides = sides_of(catalog, verdicts, settings, night)
     verdicts = verdicts.with_columns(sides.side.alias("side"), sides.group.alias("group"))
@@ -76,14 +75,14 @@ def choose(
     kto, kto_dropped = kto_rows(verdicts, settings)
     kept, dropped = scenarios(verdicts, settings)
 
-    def now(groups: pl.Series) -> pl.Series:
-        return side_now(catalog, groups, sides.new_rows)
+    def lost(groups: pl.Series) -> pl.Series:
+        return retired(catalog, groups, sides.new_rows)
 
     return Chosen(
         night=verdicts,
         sides=sides,
         sft=sft,
-        replay=replayed(narrow, sft, settings, nights, now, earlier, catalog),
+        replay=replayed(narrow, sft, settings, nights, lost, earlier, catalog),
         good_steps=good_steps(catalog, verdicts, config),
         kto=kto,
         kto_dropped=kto_dropped,
@@ -91,13 +90,6 @@ def choose(
         dropped=dropped,
         pairs=choose_pairs(narrow, verdicts, settings, config.label.step_shrinkage, night),
     )
-
-
-def days_of(catalog: Catalog, nights: Sequence[str]) -> list[str]:
-    """List the days of the files that hold the episodes of some nights, in order."""
-    queries = ["days_of_nights", *(["days_of_beginnings"] if catalog.superseded else [])]
-    found = [catalog.query(query, {"nights": list(nights)})["day"].to_pylist() for query in queries]
-    return sorted(set().union(*found))
 
 
 def good_steps(catalog: Catalog, verdicts: pl.DataFrame, config: FlywheelConfig) -> pl.DataFrame:

@@ -174,7 +174,7 @@ def replayed(
     own: pl.DataFrame,
     config: BuildConfig,
     nights: Sequence[str],
-    side_now: Callable[[pl.Series], pl.Series],
+    retired: Callable[[pl.Series], pl.Series],
     builds: Sequence[str],
     whole: Catalog | None = None,
 ) -> pl.DataFrame:
@@ -190,7 +190,7 @@ def replayed(
         own: The night's own rows (`episode_id`), whose number sets theirs.
         config: `replay_share`, a multiple of that number.
         nights: `YYYY-MM-DD`: tonight, which sets the draw, and those of the builds.
-        side_now: Gives the side of each group as it is by now, in the order asked.
+        retired: Says of each group whether it has left the train side since, in the order asked.
         builds: Digests of the builds of earlier nights, oldest first; one a night.
         whole: Sees the episodes of all nights; None where `catalog` does.
 
@@ -222,7 +222,7 @@ def replayed(
             catalog.query("replay_drawn", {**draw, "below": below}, relations=relations)
         )
         found = still_there(found, whole)
-        train = found.filter(side_now(found["group"]) == "train")
+        train = found.filter(~retired(found["group"]))
         kept = train.unique("body_digest", keep="first", maintain_order=True)
         if kept.height >= wanted:
             break

@@ -22,7 +22,7 @@ from schemas.config import BuildConfig
 from schemas.digest import digest
 from schemas.errors import LeakError
 from tasks.build.grams import Texts, shared_grams
-from tasks.build.sides import KINDS, keys_of, known_sides
+from tasks.build.sides import KINDS, keys_of, known_sides, remembered
 from tasks.ingest.near.index import numbered, verified
 from tasks.ingest.near.minhash import BANDS, Words, fingerprints
 from warehouse.catalog import Catalog
@@ -152,7 +152,7 @@ def known_keys(catalog: Catalog, told: pl.DataFrame, by_user: bool) -> pl.DataFr
     """Find training episodes with a key whose group, on any night so far, was not trained on."""
     keyed = keys_of(catalog, told, by_user)
     asked = pa.table({"key": np.unique(keyed.key)})
-    known = pl.DataFrame(catalog.query("split_known", relations={"asked": asked}))
+    known = pl.DataFrame(remembered(catalog, asked))
     known = known.filter(pl.col("kind") != "group").select("key", "group")
     lost = known_sides(catalog, known["group"]).filter(pl.col("side") != "train")
     lost = known.join(lost, on="group", how="semi").unique("key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -17,7 +18,7 @@ from warehouse.catalog import Catalog
 from warehouse.tables import Warehouse
 
 SLICE = 49_152
-"""Rows fetched and written at once, which bounds the memory."""
+"""Most rows fetched and written at once, which bounds the memory."""
 
 
 class Part(NamedTuple):
@@ -70,10 +71,12 @@ def trajectories(chosen: Chosen) -> pl.DataFrame:
 
 
 def fetched(catalog: Catalog, part: Part, build: str, nights: Sequence[str]) -> Iterator[pa.Table]:
-    """Fetch the rows of one table, a slice after the other."""
+    """Fetch the rows of one table, a slice after the other: as few as may be, all alike large."""
     chosen = part.chosen.with_columns(pl.lit(build).alias("build"))
-    for start in range(0, len(chosen), SLICE):
-        wanted = chosen.slice(start, SLICE).to_arrow(compat_level=pl.CompatLevel.oldest())
+    slices = ceil(len(chosen) / SLICE)
+    size = ceil(len(chosen) / slices) if slices else 1
+    for start in range(0, len(chosen), size):
+        wanted = chosen.slice(start, size).to_arrow(compat_level=pl.CompatLevel.oldest())
         rows = catalog.query(
             part.query, part.parameters, {"chosen": wanted, "nights": named(nights)}
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
-from tasks.build.build import pinned
+from tasks.build.build import narrowed, pinned
 from tasks.build.chosen import choose
 from tasks.build.manifest import load_manifest
 from tasks.build.payload import remade
@@ -53,10 +53,10 @@ def remake(config: FlywheelConfig, digest: str, code: str = "") -> dict[str, Any
                 f"Build {digest} cannot be made again: {table} {version} is gone; {why}.",
                 f"Build the night anew: `flywheel build --night {manifest['night']}`.",
             )
-    catalog = pinned(warehouse, manifest["inputs"])
+    catalog = pinned(warehouse, manifest["inputs"], manifest["earlier"])
     chosen = choose(
         catalog,
-        partial(pinned, warehouse, manifest["inputs"]),
+        partial(narrowed, warehouse, manifest["inputs"]),
         settings,
         manifest["nights"],
         manifest["earlier"],

@@ -41,6 +41,9 @@ KINDS = ("question", "session", "scenario", "user", "near")
 """Kinds of keys; of a key's kinds, should it have several, the first is kept."""
 COLUMNS = {"session": "session_id", "scenario": "scenario_id", "user": "user_id"}
 SIDES = ("train", "held_out", "retired")
+TABLE = "split_keys"
+CHANGES = "WHERE kind = 'group'"
+"""Leaves the rows of `split_keys` that say what has become of a group."""
 LOW = np.uint64((1 << 63) - 1)
 CHAINED = "Log sessions and scenarios so that they do not chain one problem to the next"
 NEXT_STEP = {
@@ -105,7 +108,7 @@ def sides_of(catalog: Catalog, verdicts: pl.DataFrame, config: BuildConfig, nigh
     keyed = keys_of(catalog, verdicts, config.split_by_user)
     keys, node = np.unique(keyed.key, return_inverse=True)
     asked = pa.table({"key": keys})
-    known = catalog.query("split_known", relations={"asked": asked})
+    known = remembered(catalog, asked)
     joined = join(keys, node, keyed, known, config)
     first = np.flatnonzero(np.diff(keyed.place, prepend=-1))
     names, sides = joined.key_name[node[first]], joined.key_side[node[first]]
@@ -306,36 +309,56 @@ def new_rows(joined: Joined, kinds: Numbers, known: pa.Table, night: str) -> pa.
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def side_now(catalog: Catalog, groups: pl.Series, new_rows: pa.Table | None = None) -> pl.Series:
-    """Give the present sides of groups that an older build named.
+def retired(catalog: Catalog, groups: pl.Series, new_rows: pa.Table) -> pl.Series:
+    """Say of groups that builds have trained on whether they are retired by now.
+
+    Only what became of groups is read, and not what joins them. A group leaves the train side by
+    such a change alone.
 
     Args:
         catalog: Sees `split_keys`.
         groups: Names of groups, as builds wrote them.
-        new_rows: Tonight's, where the catalog does not see them yet: what they retire is retired.
+        new_rows: Tonight's, which the catalog does not see yet.
 
     Returns:
-        A side for each, in their order; `retired` where the split remembers nothing of a group.
+        A truth value for each, in their order.
     """
     asked = groups.cast(pl.Int64).to_frame("group")
-    known = known_sides(catalog, asked["group"], new_rows)
-    found = asked.join(known, on="group", how="left", maintain_order="left")
-    return found["side"].fill_null("retired")
+    reached = reached_by(catalog, asked["group"])
+    lost = reached.filter(pl.col("retired") | pl.col("part_of").is_in(retiring(new_rows).implode()))
+    return asked["group"].is_in(lost["group"].implode())
 
 
-def known_sides(
-    catalog: Catalog, groups: pl.Series, new_rows: pa.Table | None = None
-) -> pl.DataFrame:
-    """Give the present `side` of each `group` that the split remembers, once."""
+def retiring(new_rows: pa.Table) -> pl.Series:
+    """Name the groups that a night retires."""
+    rows = pl.DataFrame(new_rows)
+    return rows.filter((pl.col("kind") == "group") & (pl.col("side") == "retired"))["key"]
+
+
+def reached_by(catalog: Catalog, groups: pl.Series) -> pl.DataFrame:
+    """Say what groups have become part of: `group`, `part_of`, `retired`."""
     asked = groups.unique().sort().to_frame("group").to_arrow()
-    reached = catalog.query("split_reached", relations={"asked": asked})
-    known = pl.DataFrame(catalog.query("split_now", relations={"reached": reached}))
-    if new_rows is None:
-        return known
-    fresh = pl.DataFrame(new_rows)
-    lost = fresh.filter((pl.col("kind") == "group") & (pl.col("side") == "retired"))["key"]
-    through = pl.DataFrame(reached).filter(pl.col("part_of").is_in(lost.implode()))["group"]
-    side = pl.when(pl.col("group").is_in(through.implode())).then(pl.lit("retired"))
-    known = known.with_columns(side.otherwise(pl.col("side")).alias("side"))
-    unseen = fresh.select("group", "side").unique().join(known, on="group", how="anti")
-    return pl.concat([known, unseen.filter(pl.col("group").is_in(groups.implode()))])
+    return pl.DataFrame(catalog.query("split_reached", relations={"asked": asked}))
+
+
+def remembered(catalog: Catalog, asked: pa.Table) -> pa.Table:
+    """Give what the split has written down of some keys, and what became of their groups.
+
+    Args:
+        catalog: Sees `split_keys`.
+        asked: `key`, each once.
+
+    Returns:
+        Rows of the query `split_known`.
+    """
+    clauses = [CHANGES, "SEMI JOIN asked USING (key)"]
+    narrow = catalog.only({TABLE: catalog.files_where(TABLE, clauses, {"asked": asked})})
+    return narrow.query("split_known", relations={"asked": asked})
+
+
+def known_sides(catalog: Catalog, groups: pl.Series) -> pl.DataFrame:
+    """Give the present `side` of each `group` that the split remembers, once."""
+    relations = {"reached": reached_by(catalog, groups).to_arrow()}
+    clauses = ['SEMI JOIN reached ON split_keys."group" = reached.part_of']
+    narrow = catalog.only({TABLE: catalog.files_where(TABLE, clauses, relations)})
+    return pl.DataFrame(narrow.query("split_now", relations=relations))

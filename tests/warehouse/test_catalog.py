@@ -136,6 +136,38 @@ def test_messages_of_an_older_release_have_the_columns_of_this_one(tmp_path):
     assert seen[0]["content"] == "hi"
 
 
+def test_a_catalog_of_some_files_sees_their_rows_and_the_whole_one_stays(warehouse):
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    late = Label(episode_id="c", label_version="v", labelled_at=now, state="success")
+    warehouse.append("labels", arrow_rows("labels", [late]))
+    whole = warehouse.catalog()
+    asked = pa.table({"episode_id": ["c", "nobody"]})
+    clauses = ["WHERE state = 'none'", "SEMI JOIN asked USING (episode_id)"]
+    files = whole.files_where("labels", clauses, {"asked": asked})
+    assert len(files) == 1
+    narrow = whole.only({"labels": files, "signals": []})
+    everyone = "SELECT episode_id FROM labels ORDER BY ALL"
+    newest = "SELECT episode_id FROM latest_labels ORDER BY ALL"
+    for text in (everyone, newest):
+        assert narrow.query(text)["episode_id"].to_pylist() == ["c"]
+    assert whole.query(newest)["episode_id"].to_pylist() == ["a", "b", "c"]
+    # Of the others it sees what the whole one does, also those that were never written.
+    assert narrow.query("SELECT count(*) AS n FROM episodes")["n"].to_pylist() == [0]
+    assert narrow.files_where("labels", ["WHERE state = 'failure'"], {}) == []
+    assert len(whole.files_where("labels", ["WHERE state = 'failure'"], {})) == 1
+    assert narrow.only({"labels": []}).query(everyone).num_rows == 0
+
+
+def test_an_episode_of_the_seen_files_alone_takes_its_own_beginnings_place(tmp_path):
+    house = Warehouse(tmp_path)
+    for rows in ([episode("a")], [episode("b", supersedes="a", day="2026-01-03")]):
+        house.append("episodes", arrow_rows("episodes", rows))
+    whole = house.catalog()
+    [first] = [file for file in house.files("episodes") if "day=2026-01-02" in file]
+    assert whole.only({"episodes": [first]}).read("episodes", ["episode_id"]).num_rows == 1
+    assert whole.read("episodes", ["episode_id"])["episode_id"].to_pylist() == ["b"]
+
+
 def test_parameters_are_bound_not_pasted(warehouse):
     text = "SELECT count(*) AS n FROM labels WHERE episode_id = $name"
     assert warehouse.sql(text, name="a").to_pylist() == [{"n": 2}]

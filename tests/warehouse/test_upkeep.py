@@ -16,9 +16,10 @@ from schemas.errors import FlywheelError, InputError
 from schemas.label import Label
 from schemas.tables import SCHEMAS, arrow_rows
 from warehouse.erasure import Rows, count_rows, cut_log, delete_rows, first_version
+from warehouse.log import properties_of
 from warehouse.occupancy import alone, at_work
 from warehouse.pins import pins
-from warehouse.tables import PROPERTIES, Warehouse
+from warehouse.tables import Warehouse
 from warehouse.upkeep import keep_log, merge_files, parquet_files, readable, size_of, vacuum
 
 
@@ -137,7 +138,7 @@ def test_a_table_of_an_older_release_gets_the_properties(tmp_path: Path) -> None
     keep_log(warehouse, "labels")
     version = warehouse.version("labels")
     configuration = DeltaTable(warehouse.location("labels")).metadata().configuration
-    assert configuration == PROPERTIES
+    assert configuration == properties_of(SCHEMAS["labels"])
     keep_log(warehouse, "labels")
     assert warehouse.version("labels") == version
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tasks.build.build import build
+from tasks.build.remake import remake
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
 from warehouse.tables import Warehouse
@@ -123,23 +124,56 @@ def test_what_is_kept_for_the_record_alone_is_not_trained_on(built, config):
     assert {(m["parts"], m["extra"], m["requestor"]) for m in trained} == {(None, None, None)}
 
 
+ASK = {"role": "user", "content": "How many?"}
+SAID = [ASK, {"role": "assistant", "content": "One."}, {"role": "user", "content": "Sure?"}]
+
+
+def request(name, messages, answer, *, session="s", **keys):
+    message = {"role": "assistant", "content": answer}
+    return {
+        "workload_id": "w", "client_id": "c", "session_id": session,
+        "request": {"model": "m", "messages": messages},
+        "response": {"id": name, "choices": [{"index": 0, "message": message}]}, **keys,
+    }  # fmt: skip
+
+
+def good(session):
+    return {"episode_id": session, "kind": "outcome", "value": 1}
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_beginning_that_went_on_in_a_night_without_a_build_is_not_replayed(
+    config, clock, write, goes_on
+):
+    part = config.build.model_copy(
+        update={"held_out_share": 0.0, "sft_confidence": 0.5, "replay_share": 5}
+    )
+    settings = config.model_copy(update={"build": part})
+    other = {"role": "user", "content": "What colour has the boat of the third harbour?"}
+    # Without a time an episode is of the day that it was read on; going on, it has one, of old.
+    nights = {
+        "2026-01-01": [request("1", [ASK], "One."), good("s")],
+        "2026-01-02": [request("2", SAID, "Yes.", timestamp=1715854074)] if goes_on else [],
+        "2026-01-03": [request("3", [other], "Red.", session="t"), good("t")],
+    }
+    for night, lines in nights.items():
+        for number, line in enumerate(lines):
+            path = write(f"{night}-{number}.jsonl", line)
+            ingest(settings, [path], night=night, clock=clock)
+        label(settings, night=night, clock=clock)
+        # The middle night is not built: its files are none that a later build looks into.
+        if night != "2026-01-02":
+            account = build(settings, night=night, clock=clock)
+    assert account["nights"] == ["2026-01-03", "2026-01-01"]
+    assert account["replay"] == (0 if goes_on else 1)
+    assert remake(settings, account["digest"])["same"]
+
+
 def test_a_superseded_beginning_is_not_built_from(config, clock, write):
-    ask = {"role": "user", "content": "How many?"}
-    said = [ask, {"role": "assistant", "content": "One."}, {"role": "user", "content": "Sure?"}]
-
-    def request(name, messages, answer):
-        message = {"role": "assistant", "content": answer}
-        return {
-            "workload_id": "w", "client_id": "c", "session_id": "s", "timestamp": 1715854074,
-            "request": {"model": "m", "messages": messages},
-            "response": {"id": name, "choices": [{"index": 0, "message": message}]},
-        }  # fmt: skip
-
     part = config.build.model_copy(update={"held_out_share": 0.0, "sft_confidence": 0.5})
     settings = config.model_copy(update={"build": part})
-    good = {"episode_id": "s", "kind": "outcome", "value": 1}
     counts = []
-    for lines in ([request("1", [ask], "One."), good], [request("2", said, "Yes.")]):
+    for lines in ([request("1", [ASK], "One."), good("s")], [request("2", SAID, "Yes.")]):
         for number, line in enumerate(lines):
             path = write(f"{len(counts)}-{number}.jsonl", line)
             ingest(settings, [path], night=NIGHT, clock=clock)

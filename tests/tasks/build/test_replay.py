@@ -80,14 +80,14 @@ def imitated(warehouse, rows, build="b1", *, group=0, use="sft", desirable=True)
 
 
 def of_train(groups):
-    return pl.Series(["train"] * len(groups), dtype=pl.String)
+    return pl.Series([False] * len(groups), dtype=pl.Boolean)
 
 
-def draw(home, share, night=NIGHT, side_now=of_train, builds=("b1",), earlier=("2026-01-01",)):
+def draw(home, share, night=NIGHT, retired=of_train, builds=("b1",), earlier=("2026-01-01",)):
     warehouse, _, own = home
     config = BuildConfig(replay_share=share)
     nights = [night, *earlier]
-    return replayed(warehouse.catalog(), own, config, nights, side_now, builds)
+    return replayed(warehouse.catalog(), own, config, nights, retired, builds)
 
 
 def test_replay_is_a_share_of_the_nights_own_and_other_every_night(home):
@@ -134,17 +134,16 @@ def test_every_night_each_older_success_comes_up_as_often_as_any_other(home):
     assert other[begin:] + other[:begin] != one
 
 
-def test_what_is_retired_or_held_out_by_now_is_not_replayed_however_few_are_left(home):
+def test_what_is_retired_by_now_is_not_replayed_however_few_are_left(home):
     warehouse, earlier, _ = home
     imitated(warehouse, earlier["episode_id"])
     fit = earlier.drop("group").with_row_index("group").filter(pl.col("question") != "old 0")[-2:]
-    sides = dict.fromkeys(fit["group"], "train") | {0: "held_out"}
 
     def by_now(groups):
-        return groups.replace_strict(sides, default="retired", return_dtype=pl.String)
+        return ~groups.is_in(fit["group"].implode())
 
-    assert set(ids(draw(home, 1000, side_now=by_now))) == set(fit["episode_id"])
-    assert draw(home, 0.2, side_now=by_now).height == 1
+    assert set(ids(draw(home, 1000, retired=by_now))) == set(fit["episode_id"])
+    assert draw(home, 0.2, retired=by_now).height == 1
 
 
 def test_a_draw_widens_until_enough_fit(home):

@@ -9,8 +9,9 @@ import pytest
 
 from schemas.config import BuildConfig
 from schemas.errors import InvariantError
+from schemas.tables import SCHEMAS
 from tasks.build.night import night_verdicts
-from tasks.build.sides import components, keys_of, side_now, sides_of
+from tasks.build.sides import components, keys_of, known_sides, retired, sides_of
 from tasks.ingest.ingest import ingest
 from tasks.label.label import label
 from warehouse.tables import Warehouse
@@ -47,6 +48,14 @@ class Nights:
         found = sides_of(self.catalog, rows, config or self.config, night)
         self.warehouse.append("split_keys", found.new_rows)
         return dict(zip(rows["episode_id"], found.side, strict=True)), found
+
+    def sides(self, groups):
+        """Give the present side of each group, in their order, after what became of it."""
+        known = known_sides(self.catalog, groups)
+        sides = groups.to_frame("group").join(known, on="group", how="left", maintain_order="left")
+        lost = retired(self.catalog, groups, SCHEMAS["split_keys"].empty_table())
+        assert lost.to_list() == [side == "retired" for side in sides["side"]]
+        return sides["side"].to_list()
 
 
 @pytest.fixture
@@ -232,8 +241,7 @@ def test_groups_of_both_sides_that_grow_together_are_retired_for_ever(nights):
     }
     assert again.new_rows.num_rows == 0
     # Older builds named them: neither is replayed, and all others stand where they stood.
-    now = dict(zip(before, side_now(nights.catalog, found.group), strict=True))
-    assert now == later
+    assert dict(zip(before, nights.sides(found.group), strict=True)) == later
 
 
 def test_groups_of_one_side_that_grow_together_stay_there_under_the_smaller_name(nights):
@@ -262,12 +270,8 @@ def test_a_group_is_retired_through_all_that_it_became_part_of(nights):
     nights.play(bridge("z", third, held))
     lost = [named[name] for name in (one, other, third, held)]
     asked = pl.Series([*lost, named[free], 12345, lost[0]])
-    # Of 12345 nothing is known: not replayed either.
-    assert side_now(nights.catalog, asked).to_list() == [
-        *["retired"] * 4,
-        "train",
-        *["retired"] * 2,
-    ]
+    # Of 12345 nothing is known.
+    assert nights.sides(asked) == [*["retired"] * 4, "train", None, "retired"]
     assert nights.play([episode("n", question=ask(one[1:]))])[0] == {"n": "retired"}
 
 
@@ -280,10 +284,10 @@ def test_what_tonight_retires_is_retired_before_it_is_written(nights):
     rows = frame([*bridge("z", other, held), episode("new", question="quite new?")])
     tonight = sides_of(nights.catalog, rows, HALF, NIGHT)
     asked = pl.Series([named[one], named[other], named[held], named[free], tonight.group[2]])
-    known = side_now(nights.catalog, asked, tonight.new_rows).to_list()
-    assert known == ["retired", "retired", "retired", "train", tonight.side[2]]
+    lost = retired(nights.catalog, asked, tonight.new_rows)
+    assert lost.to_list() == [True, True, True, False, False]
     nights.warehouse.append("split_keys", tonight.new_rows)
-    assert side_now(nights.catalog, asked).to_list() == known
+    assert nights.sides(asked) == ["retired", "retired", "retired", "train", tonight.side[2]]
 
 
 def test_a_group_that_swallows_the_night_stops_the_build(nights):
@@ -331,7 +335,7 @@ def test_sides_are_disjoint_by_every_key_over_any_nights(nights):
     # And what is read of the groups at the end is what the last word on each key says.
     last = {key: seen[max(seen)] for key, seen in at.items()}
     rows = pl.DataFrame(nights.warehouse.read("split_keys")).filter(pl.col("kind") != "group")
-    now = dict(zip(rows["key"], side_now(nights.catalog, rows["group"]), strict=True))
+    now = dict(zip(rows["key"], nights.sides(rows["group"]), strict=True))
     assert all(now[key] in (*found, "retired") for key, found in last.items())
 
 
