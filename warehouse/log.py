@@ -26,8 +26,8 @@ PROPERTIES = {
 """Of every table. To open one takes 1 ms for each four commits since the last checkpoint, to write
 a checkpoint of 250 files 10 ms."""
 SUPERSESSION = "flywheel:supersession"
-"""Application transaction of every commit in which an episode took the place of another: the log
-says by it whether any ever did, so that nobody has to look into all files."""
+"""Application transaction of the first commit in which an episode took the place of another: the
+log says by it whether any ever did, so that nobody has to look into all files."""
 
 
 def properties_of(schema: pa.Schema) -> dict[str, str]:

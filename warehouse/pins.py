@@ -27,7 +27,9 @@ def pins(home: Path) -> Pins:
         InputError: A manifest or lineage file is not whole, so nobody can tell what it pins.
     """
     found: defaultdict[str, defaultdict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted((home / "builds").glob("*.json")):
+    # What a build pins that was killed, it needs when it is taken up again.
+    builds = home / "builds"
+    for path in sorted([*builds.glob("*.json"), *builds.glob("*.begun")]):
         manifest = _object(path)
         for named in (manifest.get("inputs", {}), manifest.get("tables", {})):
             for table, version in named.items():

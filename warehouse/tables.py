@@ -98,8 +98,7 @@ class Warehouse:
         names = [transaction] if isinstance(transaction, str) else list(transaction or [])
         if rows.num_rows == 0:
             return self.version(table)
-        noted = [*names, *([SUPERSESSION] if supersedes(rows) else [])]
-        commit = CommitProperties(app_transactions=[Transaction(name, 1) for name in noted])
+        superseding = supersedes(rows)
         partitions = PARTITIONS.get(table, [])
         if not self.exists(table):
             schema = SCHEMAS.get(table, rows.schema)
@@ -111,6 +110,10 @@ class Warehouse:
             handle = self._open(table)
             if any(handle.transaction_version(name) is not None for name in names):
                 return handle.version()
+            # Writers beside each other would conflict over it: it is written once.
+            first = superseding and handle.transaction_version(SUPERSESSION) is None
+            noted = [Transaction(name, 1) for name in (*names, *([SUPERSESSION] if first else []))]
+            commit = CommitProperties(app_transactions=noted)
             try:
                 self._write(handle, rows, handle.metadata().partition_columns, commit)
                 handle.update_incremental()

@@ -44,6 +44,7 @@ def remade(console: Console, result: dict[str, Any]) -> None:
     table = Table("table", "rows", "sha256", "", box=box.SIMPLE_HEAD)
     for name, part in result["tables"].items():
         mark = "[green]the same[/green]" if part["same"] else "[red]differs[/red]"
+        mark += "" if part["stored"] else ", [red]not the rows in the table[/red]"
         table.add_row(name, f"{part['rows']:,}", part["sha256"][:16], mark)
     console.print(table)
     same = "is the same, byte for byte" if result["same"] else "[red]is not the same[/red]"

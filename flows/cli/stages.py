@@ -102,14 +102,17 @@ def build(
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", metavar="DIGEST", show_default=False,
-            help="Make a build again from the versions it pins, and compare; writes nothing.",
+            "--at", metavar="BUILD", show_default=False,
+            help="Make a build again (its digest or version) from what it pins, and compare with"
+            " its manifest and its rows; writes nothing.",
         ),
     ] = None,
     config: ConfigOption = None, home: HomeOption = None, night: NightOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Make training sets of the labels: SFT episodes, preference pairs, scenarios.
+
+    With --at, leaves with status 3 where the build is not the same.
 
     Example: flywheel build --at 5a0c61f2b9d3e7a4
     """

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from schemas.config import FlywheelConfig
+from schemas.digest import digest as digest_of
 from schemas.errors import MissingStateError
 from schemas.progress import report
 from tasks.build.card import write_card
@@ -19,11 +20,13 @@ from tasks.build.leakage import check_leaks
 from tasks.build.manifest import (
     build_digest,
     config_digest,
+    load_begun,
     load_manifest,
     replayed_builds,
+    save_begun,
     save_manifest,
 )
-from tasks.build.payload import trajectories, write
+from tasks.build.payload import trajectories, transaction, write
 from tasks.label.hearing import days_of
 from warehouse.catalog import Catalog
 from warehouse.tables import Warehouse
@@ -58,12 +61,12 @@ def build(
     warehouse = Warehouse(config.home)
     if not warehouse.exists("labels"):
         raise MissingStateError(f"no labels under {config.home}", "Run `flywheel label` first.")
-    inputs = {table: warehouse.version(table) for table in INPUTS}
-    digest = build_digest(night, {table: inputs[table] for table in PINNED}, config)
+    now = {table: warehouse.version(table) for table in INPUTS}
+    digest = build_digest(night, {t: now[t] for t in PINNED}, read_from(warehouse), config)
     done = load_manifest(config.home, digest)
     if done is not None:
         return done
-    earlier = replayed_builds(config.home, night, config.build.replay_nights)
+    inputs, earlier = begin(warehouse, config, digest, night, now)
     catalog = pinned(warehouse, inputs, earlier)
     nights = nights_of(config.home, night, earlier)
     report("build", 0, 4, "choosing")
@@ -71,7 +74,7 @@ def build(
     report("build", 1, 4, "leak check")
     leaks = check_leaks(catalog, trained_on(chosen), chosen.of_side("held_out"), config.build)
     report("build", 2, 4, "rows")
-    warehouse.append("split_keys", chosen.sides.new_rows, transaction=f"build:{digest}")
+    warehouse.append("split_keys", chosen.sides.new_rows, transaction=transaction(digest))
     written = write(warehouse, catalog, chosen, digest, nights)
     manifest = {
         **account(chosen),
@@ -91,6 +94,41 @@ def build(
     save_manifest(config.home, manifest)
     report("build", 4, 4)
     return manifest
+
+
+def read_from(warehouse: Warehouse) -> str:
+    """Name the logs that the tables came from and how they were labelled, alike in any home."""
+    [found] = warehouse.sql("read_from").to_pylist()
+    return digest_of(repr(sorted(found.items())), 16)
+
+
+def begin(
+    warehouse: Warehouse, config: FlywheelConfig, digest: str, night: str, now: Mapping[str, int]
+) -> tuple[dict[str, int], list[str]]:
+    """Say of what a build is made, once: a build that was killed goes on with what it had.
+
+    Other builds may have moved groups to other sides since, and their rows are not to stand beside
+    those that were written before. Where nothing was, it begins anew.
+
+    Args:
+        warehouse: The tables.
+        config: The home, and how many nights are replayed.
+        digest: The build.
+        night: `YYYY-MM-DD`.
+        now: Versions of the tables.
+
+    Returns:
+        Versions, and the builds that are replayed.
+    """
+    begun = load_begun(config.home, digest)
+    if begun is not None and any(
+        warehouse.committed(table, [transaction(digest), transaction(digest, 0)])
+        for table in WRITTEN
+    ):
+        return begun["inputs"], begun["earlier"]
+    earlier = replayed_builds(config.home, night, config.build.replay_nights)
+    save_begun(config.home, digest, {"inputs": dict(now), "earlier": earlier})
+    return dict(now), earlier
 
 
 def made_of(warehouse: Warehouse, config: FlywheelConfig, night: str) -> dict[str, Any]:

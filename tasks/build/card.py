@@ -62,6 +62,7 @@ GUARDS = {
     "gap": "the actions are worth the same, or closer than `build.pair_margin`",
     "results": "other results stood before the two actions",
     "success": "the corrected episode is a success",
+    "answer": "the episode does not end in an answer",
     "empty": "the correction says nothing",
     "repeated": "a newer correction of the same episode stands",
 }

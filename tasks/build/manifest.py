@@ -10,13 +10,22 @@ from typing import Any
 from schemas.config import FlywheelConfig
 from schemas.digest import digest
 
-METHOD = "4"
+METHOD = "5"
 """Version of the building code; raised when the same inputs would give other rows."""
+BEGUN = ".begun"
+"""Ending of the file that says what a build is made of until it has a manifest."""
 
 
-def build_digest(night: str, inputs: dict[str, int], config: FlywheelConfig) -> str:
-    """Digest night, input table versions, configuration and code version."""
-    said = json.dumps([METHOD, night, sorted(inputs.items()), config_digest(config)])
+def build_digest(night: str, inputs: dict[str, int], read: str, config: FlywheelConfig) -> str:
+    """Digest night, input table versions, what they were made of, configuration and method.
+
+    Args:
+        night: `YYYY-MM-DD`.
+        inputs: Versions: numbers that two homes may share.
+        read: Names the logs that the tables came from, and how they were labelled.
+        config: Of build and labels.
+    """
+    said = json.dumps([METHOD, night, sorted(inputs.items()), read, config_digest(config)])
     return digest(said, 16)
 
 
@@ -64,7 +73,27 @@ def load_manifest(home: Path, digest: str) -> dict[str, Any] | None:
 def save_manifest(home: Path, manifest: dict[str, Any]) -> None:
     """Write a manifest in one piece: a killed build leaves none."""
     path = manifest_path(home, manifest["digest"])
+    _write(path, manifest)
+    path.with_suffix(BEGUN).unlink(missing_ok=True)
+
+
+def save_begun(home: Path, digest: str, begun: dict[str, Any]) -> None:
+    """Write down what a build is made of before its first row is written."""
+    _write(manifest_path(home, digest).with_suffix(BEGUN), begun)
+
+
+def load_begun(home: Path, digest: str) -> dict[str, Any] | None:
+    """Read what a build that was killed is made of; None where none was."""
+    path = manifest_path(home, digest).with_suffix(BEGUN)
+    if not path.is_file():
+        return None
+    begun: dict[str, Any] = json.loads(path.read_text())
+    return begun
+
+
+def _write(path: Path, said: dict[str, Any]) -> None:
+    """Write an object in one piece."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    part.write_text(json.dumps(said, indent=1, sort_keys=True))
     part.replace(path)

@@ -21,6 +21,17 @@ SLICE = 49_152
 """Most rows fetched and written at once, which bounds the memory."""
 
 
+ORDER = {
+    "trajectories": "use, rank", "pairs": "rank", "scenarios": "rank", "held_out": "episode_id",
+}  # fmt: skip
+"""How the rows of a build are put in order."""
+
+
+def transaction(build: str, part: int | None = None) -> str:
+    """Name the writing of a build's keys, or of one slice of a table's rows."""
+    return f"build:{build}" if part is None else f"build:{build}:{part}"
+
+
 class Part(NamedTuple):
     """Chosen rows of one table, and the query that fetches them whole."""
 
@@ -95,25 +106,52 @@ def write(
         for slice_number, table in enumerate(fetched(catalog, part, build, nights)):
             sum_up(said, table)
             rows += table.num_rows
-            name = f"build:{build}:{slice_number}"
-            warehouse.append(part.table, table, transaction=name)
+            warehouse.append(part.table, table, transaction=transaction(build, slice_number))
         written[part.table] = Written(rows, said.hexdigest())
     report("build rows", len(parts), len(parts))
     return written
 
 
+class Remade(NamedTuple):
+    """One table of a build that was made again."""
+
+    written: Written
+    stored: bool
+    """Whether the rows that stand in the table now, which trainers read, are these."""
+
+
 def remade(
-    catalog: Catalog, chosen: Chosen, build: str, nights: Sequence[str]
-) -> dict[str, Written]:
+    warehouse: Warehouse, catalog: Catalog, chosen: Chosen, build: str, nights: Sequence[str]
+) -> dict[str, Remade]:
     """Fetch the rows of a build again without writing them, to see that they are the same."""
     made = {}
     for part in parts_of(catalog, chosen, nights):
-        rows, said = 0, hashlib.sha256()
+        rows, said, stored = 0, hashlib.sha256(), True
+        there = count_stored(warehouse, part.table, build)
         for table in fetched(catalog, part, build, nights):
             sum_up(said, table)
+            stored = stored and standing(warehouse, part.table, build, rows, table)
             rows += table.num_rows
-        made[part.table] = Written(rows, said.hexdigest())
+        made[part.table] = Remade(Written(rows, said.hexdigest()), stored and there == rows)
     return made
+
+
+def count_stored(warehouse: Warehouse, table: str, build: str) -> int:
+    """Count the rows of a build that stand in a table."""
+    text = f"SELECT count(*) AS rows FROM {table} WHERE build = $build"  # noqa: S608 - our own
+    [count] = warehouse.catalog(only=[table]).query(text, {"build": build})["rows"].to_pylist()
+    return int(count)
+
+
+def standing(warehouse: Warehouse, table: str, build: str, start: int, rows: pa.Table) -> bool:
+    """Say whether rows stand in a table at their place among those of their build."""
+    names = ", ".join(f'"{name}"' for name in rows.schema.names)
+    text = (
+        f"SELECT {names} FROM {table} WHERE build = $build"  # noqa: S608 - our own
+        f" ORDER BY {ORDER[table]} LIMIT {len(rows)} OFFSET {start}"
+    )
+    found = warehouse.catalog(only=[table]).query(text, {"build": build})
+    return bool(found.cast(rows.schema).equals(rows))
 
 
 def named(nights: Sequence[str]) -> pa.Table:

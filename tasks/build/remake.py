@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from schemas.config import FlywheelConfig
 from schemas.errors import MissingStateError
 from tasks.build.build import narrowed, pinned
 from tasks.build.chosen import choose
-from tasks.build.manifest import load_manifest
-from tasks.build.payload import remade
+from tasks.build.manifest import load_manifest, manifest_path
+from tasks.build.payload import Remade, remade
 from warehouse.tables import Warehouse
 from warehouse.upkeep import readable
 
@@ -20,17 +22,19 @@ def remake(config: FlywheelConfig, digest: str, code: str = "") -> dict[str, Any
 
     Args:
         config: Home; what the build was made with is taken from its manifest.
-        digest: The build.
+        digest: The build, or the version of `trajectories` that its manifest names.
         code: Version of the code now.
 
     Returns:
-        `digest`, `night`, `same` (all rows are the same bytes), `same_code` (it was made by the
-        code of now; other code may make other bytes), and of each table `rows`, `sha256` and
-        `same`; `forgotten`, where users were removed since, which breaks the pin.
+        `digest`, `night`, `same` (all rows are the same bytes, and those that trainers read),
+        `same_code` (it was made by the code of now; other code may make other bytes), and of each
+        table `rows`, `sha256`, `same` and `stored` (they stand in the table); `alarms`, where
+        anything differs; `forgotten`, where users were removed since, which breaks the pin.
 
     Raises:
         MissingStateError: There is no such build, or a version it pins is gone.
     """
+    digest = named(config.home, digest)
     manifest = load_manifest(config.home, digest)
     if manifest is None or "rows" not in manifest:
         known = sorted(path.stem for path in (config.home / "builds").glob("*.json"))
@@ -61,16 +65,36 @@ def remake(config: FlywheelConfig, digest: str, code: str = "") -> dict[str, Any
         manifest["nights"],
         manifest["earlier"],
     )
-    made = remade(catalog, chosen, digest, manifest["nights"])
-    tables = {
-        table: {**part._asdict(), "same": part._asdict() == manifest["rows"][table]}
-        for table, part in made.items()
-    }
+    made = remade(warehouse, catalog, chosen, digest, manifest["nights"])
+    tables = {table: compared(part, manifest["rows"][table]) for table, part in made.items()}
+    alarms = [alarm for table, part in tables.items() for alarm in alarms_of(table, part)]
     return {
         "digest": digest,
         "night": manifest["night"],
-        "same": all(part["same"] for part in tables.values()),
+        "same": not alarms,
+        "alarms": alarms,
         "same_code": manifest["code"] == code,
         "tables": tables,
         "forgotten": manifest.get("forgotten", []),
     }
+
+
+def compared(made: Remade, written: dict[str, Any]) -> dict[str, Any]:
+    """Hold one table that was made again against what its manifest says of it."""
+    again = made.written._asdict()
+    return {**again, "same": again == written, "stored": made.stored}
+
+
+def alarms_of(table: str, part: dict[str, Any]) -> list[str]:
+    """Say in words what is not the same."""
+    told = {"same": "came out otherwise", "stored": "in the table are others"}
+    return [f"{table}: the rows {words}" for name, words in told.items() if not part[name]]
+
+
+def named(home: Path, build: str) -> str:
+    """Give the digest of a build that is named by its version of `trajectories`."""
+    if not build.isdecimal() or manifest_path(home, build).is_file():
+        return build
+    made = [json.loads(path.read_text()) for path in (home / "builds").glob("*.json")]
+    found = [one["digest"] for one in made if one.get("version") == int(build)]
+    return str(found[0]) if len(found) == 1 else build

@@ -135,3 +135,13 @@ def test_a_table_of_an_older_release_is_looked_into(tmp_path):
 def test_only_tables_with_nights_tell_them():
     assert "delta.dataSkippingStatsColumns" in properties_of(SCHEMAS["labels"])
     assert "delta.dataSkippingStatsColumns" not in properties_of(pa.schema([("a", pa.string())]))
+
+
+def test_supersession_is_written_once(house):
+    write(house, episode("e", "2026-01-04", supersedes="a"))
+    log = sorted(Path(house.location("episodes"), "_delta_log").glob("*.json"))
+    write(house, episode("f", "2026-01-04", supersedes="b"))
+    new = sorted(Path(house.location("episodes"), "_delta_log").glob("*.json"))[len(log) :]
+    # Another writer at the same time would conflict over what each commit says again.
+    assert SUPERSESSION in log[-1].read_text()
+    assert [SUPERSESSION in path.read_text() for path in new] == [False]
