@@ -141,8 +141,8 @@ def made_of(warehouse: Warehouse, config: FlywheelConfig, night: str) -> dict[st
         "config": config.model_dump(mode="json", include={"build", "label"}),
         "config_digest": config_digest(config),
         "seeds": {"split_salt": config.build.split_salt, "seed": config.seed},
-        # None: needs the tokenizer; the training stage counts it for what it trains on.
-        "tool_tokens_under_mask": None,
+        # No such message is (`tasks.build.payload` sees to it); the training stage counts tokens.
+        "tool_tokens_under_mask": 0,
     }
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.errors import InvariantError
 from schemas.progress import report
 from schemas.tables import SCHEMAS
 from tasks.build.chosen import Chosen
@@ -104,12 +106,30 @@ def write(
         report("build rows", number, len(parts), part.table)
         rows, said = 0, hashlib.sha256()
         for slice_number, table in enumerate(fetched(catalog, part, build, nights)):
+            refuse_others(table)
             sum_up(said, table)
             rows += table.num_rows
             warehouse.append(part.table, table, transaction=transaction(build, slice_number))
         written[part.table] = Written(rows, said.hexdigest())
     report("build rows", len(parts), len(parts))
     return written
+
+
+def refuse_others(rows: pa.Table) -> None:
+    """Stop when the loss of a row would cover what somebody else than the agent said.
+
+    Raises:
+        InvariantError: It would.
+    """
+    if "train_on" not in rows.schema.names:
+        return
+    said, covered = (rows[name].combine_chunks().flatten() for name in ("messages", "train_on"))
+    others = pc.and_(pc.not_equal(said.field("role"), "assistant"), covered)
+    if count := pc.sum(others).as_py():
+        raise InvariantError(
+            f"the loss of {count} messages of users or tools was about to be trained on",
+            "Nothing more was written. This is a mistake in the build: report it.",
+        )
 
 
 class Remade(NamedTuple):
