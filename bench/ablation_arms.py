@@ -32,7 +32,10 @@ class Arm(NamedTuple):
             getattr(config, stage).model_dump(mode="json") for stage in self.route.split("+")
         ]
         made = STARTS[self.start]
-        return digest(repr((made.sft, made.verified, self.route, recipes)), 10)
+        said: list[Any] = [made.sft, made.verified, self.route, recipes]
+        if "monitors" in self.train:
+            said.append(config.monitors.model_dump(mode="json"))
+        return digest(repr(tuple(said)), 10)
 
 
 STARTS = {
@@ -42,38 +45,52 @@ STARTS = {
 }
 
 
+FAST = {"learning_rate": 4e-4, "steps": 30}
+"""The recipe of play that most comparisons were made from; the default is slower by now."""
+
+
 def _arms() -> dict[str, Arm]:
-    """One factor at a time; the first comparisons were made from curriculum and batch."""
-    drawn = {"curriculum": True, "scale_rewards": "batch"}
+    """One factor at a time, from `grpo-fast` or, the first ones, from curriculum and batch."""
+    drawn = {**FAST, "curriculum": True, "scale_rewards": "batch"}
     grpo: dict[str, dict[str, Any]] = {
         "grpo": {},
-        "grpo-batch-scaling": {"scale_rewards": "batch"},
+        "grpo-fast": FAST,
+        "grpo-30-steps": {"steps": 30},
+        "grpo-fast-batch-scaling": {**FAST, "scale_rewards": "batch"},
         "grpo-curriculum": drawn,
         "grpo-curriculum-per-step": {**drawn, "process_weight": 0.5},
-        "grpo-curriculum-group-scaling": {"curriculum": True},
+        "grpo-curriculum-group-scaling": {**FAST, "curriculum": True},
         "grpo-curriculum-kl-penalty": {**drawn, "beta": 0.05},
         "grpo-curriculum-60-steps": {**drawn, "steps": 60},
-        "grpo-per-step": {"process_weight": 0.5},
-        "grpo-last-weights": {"average_last": 0.0},
-        "grpo-entropy-bonus": {"entropy_coef": 0.01},
-        "grpo-60-steps": {"steps": 60},
-        "grpo-cispo": {"loss_type": "cispo"},
-        "grpo-gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
-    }
+        "grpo-fast-last-weights": {**FAST, "average_last": 0.0},
+        "grpo-fast-entropy-bonus": {**FAST, "entropy_coef": 0.01},
+        "grpo-fast-cispo": {**FAST, "loss_type": "cispo"},
+        "grpo-fast-gspo": {
+            **FAST, "loss_type": "grpo", "importance_sampling_level": "sequence",
+        },
+    }  # fmt: skip
     dpo: dict[str, dict[str, Any]] = {
         "dpo": {},
         "dpo-stock-mask": {"agent_tokens_only": False},
         "dpo-logged": {"scenarios": 0},
-        "dpo-logged-stock-mask": {"scenarios": 0, "agent_tokens_only": False},
         "dpo-logged-decision-points": {"scenarios": 0, "kinds": ("decision_point",)},
     }
     found = {name: Arm("signals", "grpo", {"grpo": changed}) for name, changed in grpo.items()}
+    found["rloo-fast"] = Arm("signals", "rloo", {"rloo": FAST})
     found |= {name: Arm("signals", "dpo", {"dpo": changed}) for name, changed in dpo.items()}
-    found |= {name: Arm("signals", name, {}) for name in ("kto", "rloo", "rejection", "sft+grpo")}
+    found |= {name: Arm("signals", name, {}) for name in ("kto", "rejection")}
+    found["sft+grpo-fast"] = Arm("signals", "sft+grpo", {"grpo": FAST})
+    found["verified:sft+grpo-fast"] = Arm("verified", "sft+grpo", {"grpo": FAST})
     for start in STARTS:
         if start != "signals":
-            for route in ("grpo", "rloo", "rejection", "dpo"):
-                found[f"{start}:{route}"] = Arm(start, route, {})
+            found[f"{start}:grpo"] = Arm(start, "grpo", {})
+            found[f"{start}:grpo-fast"] = Arm(start, "grpo", {"grpo": FAST})
+    found["verified:grpo-30-steps"] = Arm("verified", "grpo", {"grpo": {"steps": 30}})
+    kept_near = {**FAST, "beta": 0.05}
+    found["verified:grpo-fast-kl-penalty"] = Arm("verified", "grpo", {"grpo": kept_near})
+    band = {"grpo": FAST, "monitors": {"kl_high": 0.05}}
+    found["grpo-fast-kl-band"] = Arm("signals", "grpo", band)
+    found["verified:grpo-fast-kl-band"] = Arm("verified", "grpo", band)
     return found
 
 

@@ -55,8 +55,8 @@ def test_steps_are_counted_from_the_build() -> None:
     # 30 pairs of the kind in use and at most 2 x 150 of its own play: 330 / 16; 150 x 8 rollouts.
     assert work_of(config, "dpo", BUILT, fresh=False) == {"steps": 21, "rollouts": 1200}
     assert work_of(config, "kto", BUILT, fresh=False)["steps"] == 4
-    # 30 steps of 24 scenarios x 8.
-    assert work_of(config, "grpo", BUILT, fresh=False) == {"steps": 30, "rollouts": 5760}
+    # 45 steps of 24 scenarios x 8.
+    assert work_of(config, "grpo", BUILT, fresh=False) == {"steps": 45, "rollouts": 8640}
     assert work_of(config, "sft", None, fresh=True)["steps"] is None
 
 
