@@ -56,6 +56,7 @@ def _arms() -> dict[str, Arm]:
         "grpo": {},
         "grpo-fast": FAST,
         "grpo-30-steps": {"steps": 30},
+        "grpo-last-weights": {"average_last": 0.0},
         "grpo-fast-batch-scaling": {**FAST, "scale_rewards": "batch"},
         "grpo-curriculum": drawn,
         "grpo-curriculum-per-step": {**drawn, "process_weight": 0.5},
@@ -85,6 +86,8 @@ def _arms() -> dict[str, Arm]:
         if start != "signals":
             found[f"{start}:grpo"] = Arm(start, "grpo", {})
             found[f"{start}:grpo-fast"] = Arm(start, "grpo", {"grpo": FAST})
+            last = Arm(start, "grpo", {"grpo": {"average_last": 0.0}})
+            found[f"{start}:grpo-last-weights"] = last
     found["verified:grpo-30-steps"] = Arm("verified", "grpo", {"grpo": {"steps": 30}})
     kept_near = {**FAST, "beta": 0.05}
     found["verified:grpo-fast-kl-penalty"] = Arm("verified", "grpo", {"grpo": kept_near})
