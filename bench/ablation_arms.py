@@ -45,8 +45,9 @@ STARTS = {
 }
 
 
-FAST = {"learning_rate": 4e-4, "steps": 30}
-"""The recipe of play that most comparisons were made from; the default is slower by now."""
+FAST = {"learning_rate": 4e-4, "steps": 30, "average_last": 0.4}
+"""The recipe of play that most comparisons were made from; the default is slower by now, and keeps
+its last weights."""
 
 
 def _arms() -> dict[str, Arm]:
@@ -55,8 +56,8 @@ def _arms() -> dict[str, Arm]:
     grpo: dict[str, dict[str, Any]] = {
         "grpo": {},
         "grpo-fast": FAST,
-        "grpo-30-steps": {"steps": 30},
-        "grpo-last-weights": {"average_last": 0.0},
+        "grpo-mean-weights": {"average_last": 0.4},
+        "grpo-30-steps": {"steps": 30, "average_last": 0.4},
         "grpo-fast-batch-scaling": {**FAST, "scale_rewards": "batch"},
         "grpo-curriculum": drawn,
         "grpo-curriculum-per-step": {**drawn, "process_weight": 0.5},
@@ -86,9 +87,10 @@ def _arms() -> dict[str, Arm]:
         if start != "signals":
             found[f"{start}:grpo"] = Arm(start, "grpo", {})
             found[f"{start}:grpo-fast"] = Arm(start, "grpo", {"grpo": FAST})
-            last = Arm(start, "grpo", {"grpo": {"average_last": 0.0}})
-            found[f"{start}:grpo-last-weights"] = last
-    found["verified:grpo-30-steps"] = Arm("verified", "grpo", {"grpo": {"steps": 30}})
+            mean = Arm(start, "grpo", {"grpo": {"average_last": 0.4}})
+            found[f"{start}:grpo-mean-weights"] = mean
+    short = {"steps": 30, "average_last": 0.4}
+    found["verified:grpo-30-steps"] = Arm("verified", "grpo", {"grpo": short})
     kept_near = {**FAST, "beta": 0.05}
     found["verified:grpo-fast-kl-penalty"] = Arm("verified", "grpo", {"grpo": kept_near})
     band = {"grpo": FAST, "monitors": {"kl_high": 0.05}}

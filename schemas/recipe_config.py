@@ -118,8 +118,9 @@ class GrpoConfig(Section):
     gained nothing in the demo (docs/results.md)."""
     kl_rows: int = Field(32, ge=0)
     """Rollouts a step on which the KL divergence from the start is measured; 0 for none."""
-    average_last: float = Field(0.4, ge=0, le=1)
-    """Share of the last steps whose weights are averaged into the result; 0 keeps the last."""
+    average_last: float = Field(0.0, ge=0, le=1)
+    """Share of the last steps whose weights are averaged into the result; 0 keeps the last, which
+    were the better ones (docs/results.md)."""
     micro_batch: int = Field(48, ge=1)
     """Most rollouts in one forward and backward pass."""
     completion_share: float = Field(0.75, gt=0, le=1)
