@@ -64,10 +64,13 @@ def test_rollouts_hold_keys_and_values_of_all_that_play_at_once() -> None:
 
 
 def test_play_keeps_the_start_and_the_mean_of_full_weights_but_no_start_beside_an_adapter() -> None:
-    assert footprint(SHAPE, settings(), "grpo").parts["copies"] == 2 * 4_000_000
-    bare = settings(grpo={"kl_rows": 0, "average_last": 0})
+    mean = {"average_last": 0.4}
+    assert footprint(SHAPE, settings(grpo=mean), "grpo").parts["copies"] == 2 * 4_000_000
+    assert footprint(SHAPE, settings(), "grpo").parts["copies"] == 4_000_000
+    bare = settings(grpo={"kl_rows": 0})
     assert footprint(SHAPE, bare, "grpo").parts["copies"] == 0
-    assert footprint(SHAPE, hub(8), "grpo").parts["copies"] == 160_000
+    assert footprint(SHAPE, hub(8, grpo=mean), "grpo").parts["copies"] == 160_000
+    assert footprint(SHAPE, hub(8), "grpo").parts["copies"] == 0
 
 
 def test_a_colocated_vllm_takes_its_share_of_the_device() -> None:
