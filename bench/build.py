@@ -120,8 +120,10 @@ def add_history(home: str, model: str, made: str, nights: int) -> int:
         for table, rows in whole.items():
             copy = renamed(shifted(rows, -number), number, name) if rows.num_rows else rows
             copy = copy.select(SCHEMAS[table].names)
-            # As the stage does, which sums these now and then.
-            add(warehouse, copy) if table == "step_values" else warehouse.append(table, copy)
+            if table == "step_values":
+                add(warehouse, copy)  # as the label stage does: now and then it sums them
+            else:
+                warehouse.append(table, copy)
         night = (FIRST - timedelta(days=number)).isoformat()
         save_manifest(Path(home), {**manifest, "night": night, "nights": [night], "digest": name})
     return nights * whole["labels"].num_rows
