@@ -14,7 +14,8 @@ from tasks.ingest.account import Account, merged, outcomes_of
 from tasks.ingest.commit import Sorter, commit_batch, source_row
 from tasks.ingest.detect import importers_of
 from tasks.ingest.importer import Importer
-from tasks.ingest.parse import Parsed, choose, parse_stretch, without_collection
+from tasks.ingest.memory import steady
+from tasks.ingest.parse import Parsed, choose, parse_stretch
 from tasks.ingest.privacy.gate import Privacy
 from tasks.ingest.reading.files import LogFile, expand
 from tasks.ingest.reading.meter import Meter
@@ -76,7 +77,7 @@ class Ingest:
 
         # The last report is the end, which it is only when all is committed.
         self.meter = Meter(lambda done: tell(min(done, total - 1)))
-        with without_collection():
+        with steady():
             for batch in batches(self._parsed(files), self.limit):
                 self._commit(batch)
                 del batch

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -22,6 +20,7 @@ from tasks.ingest.columns import Columns, Flat, episode_table, flatten, starts
 from tasks.ingest.detect import detect, importer_named
 from tasks.ingest.identity import ROLES, Names, lasts, names_of, questions
 from tasks.ingest.importer import Importer, Joining
+from tasks.ingest.memory import without_collection
 from tasks.ingest.near.minhash import fingerprints
 from tasks.ingest.privacy.gate import Privacy
 from tasks.ingest.read import Drafted, Reader, Refused
@@ -139,18 +138,6 @@ def named(episodes: pa.Table, source: str) -> pa.Table:
 def constant(value: str, count: int) -> pa.Array:
     """Give a column of one text."""
     return pa.array([value], pa.string()).take(pa.array(np.zeros(count, np.int64)))
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Keep the cycle collector from walking through what a block decodes: it has no cycles."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 UNSHAPELY = (pa.ArrowException, AttributeError, TypeError, ValueError, OverflowError)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -25,7 +25,7 @@ from tasks.ingest.detect import importer_named, importers_of
 from tasks.ingest.importer import Importer, Joining
 from tasks.ingest.parse import Parsed, parse_stretch
 from tasks.ingest.privacy.gate import Privacy
-from tasks.ingest.reading.files import LogFile, expand, opened
+from tasks.ingest.reading.files import LogFile, Stream, expand, opened
 from tasks.ingest.reading.records import RawRecord, may_be_document
 from tasks.ingest.reading.stretches import (
     BLOCK,
@@ -142,11 +142,11 @@ def reopened(file: LogFile, item: Refusals, offsets: set[int] | None) -> Iterato
     assert item.consumed is not None
     with opened(file) as whole:
         hasher, lines = hashlib.sha256(), 0
-        stream = cast(IO[bytes], Bounded(whole, item.start))
+        stream = Bounded(whole, item.start)
         while data := stream.read(READ):
             hasher.update(data)
             lines += data.count(b"\n")
-        stream = cast(IO[bytes], Bounded(whole, item.consumed - item.start))
+        stream = Bounded(whole, item.consumed - item.start)
         head = read_head(stream)
         document: Stretch | bytes = b""
         if item.start == 0 and may_be_document(head):
@@ -192,7 +192,7 @@ class Bounded(BufferedIOBase):
         size: Bytes.
     """
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
+    def __init__(self, stream: Stream, size: int) -> None:
         super().__init__()
         self._stream, self._left = stream, size
 

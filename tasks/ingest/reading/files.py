@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 import fsspec
 import pyarrow as pa
@@ -19,6 +19,16 @@ MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of a compressed file; its name plays no part."""
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure"}
 """Protocol to the extra of this project that brings its file system."""
+
+
+class Stream(Protocol):
+    """An open file, wherever it is."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes; none at the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read bytes over others, and say how many; 0 at the end."""
 
 
 class LogFile(NamedTuple):
@@ -133,7 +143,7 @@ def is_log(path: str) -> bool:
 
 
 @contextmanager
-def opened(file: LogFile, start: int = 0) -> Iterator[IO[bytes]]:
+def opened(file: LogFile, start: int = 0) -> Iterator[Stream]:
     """Open a file for reading its (decompressed) bytes from `start` on.
 
     Raises:
@@ -150,7 +160,7 @@ def opened(file: LogFile, start: int = 0) -> Iterator[IO[bytes]]:
             left = start
             while left > 0 and (skipped := len(stream.read(min(left, 1 << 20)))):
                 left -= skipped
-            yield cast(IO[bytes], stream)
+            yield cast(Stream, stream)
     except OSError as error:
         what = error.strerror or str(error)
         raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from tasks.ingest.reading.files import LogFile
+from tasks.ingest.reading.files import LogFile, Stream
 
 PAUSE = 0.1
 """Seconds between two calls, at least."""
@@ -78,6 +78,12 @@ class _Read:
         data = self._raw.read(size)
         self._meter.moved()
         return data
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read over other bytes, and say so."""
+        read = cast(Stream, self._raw).readinto(buffer)
+        self._meter.moved()
+        return read
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.errors import InputError
 from tasks.ingest.reading.archive import document_of_zip
-from tasks.ingest.reading.files import LogFile, opened
+from tasks.ingest.reading.files import LogFile, Stream, opened
 from tasks.ingest.reading.records import (
     ZIP,
     Bytes,
@@ -30,10 +30,6 @@ READ = 1 << 20
 """Bytes read at once."""
 BLOCK = 16 << 20
 """Bytes of records that are decoded together: enough for columns, little enough for memory."""
-
-KEPT = (32 << 20) - (1 << 13)
-"""Bytes of the biggest piece that the C library (glibc) keeps for the next one when it is freed: to
-free one this big teaches it so, and the kernel need not clear memory for every block anew."""
 
 
 class Known(NamedTuple):
@@ -171,7 +167,7 @@ class Prefix:
         stream: Its bytes.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.hasher, self.lines, self.reached = hashlib.sha256(), 0, 0
         self._stream, self._block, self._at = stream, b"", 0
 
@@ -190,7 +186,7 @@ class Prefix:
         return True
 
 
-def read_head(stream: IO[bytes]) -> bytes:
+def read_head(stream: Stream) -> bytes:
     """Read at least the first line, or all there is."""
     parts = []
     while block := stream.read(READ):
@@ -200,7 +196,7 @@ def read_head(stream: IO[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def read_document(file: LogFile, stream: IO[bytes], head: bytes) -> Stretch | bytes:
+def read_document(file: LogFile, stream: Stream, head: bytes) -> Stretch | bytes:
     """Read a file that is one document; its bytes, where it turns out to be none.
 
     Raises:
@@ -227,7 +223,7 @@ def read_document(file: LogFile, stream: IO[bytes], head: bytes) -> Stretch | by
 
 
 def read_lines(
-    file: LogFile, stream: IO[bytes], head: bytes, found: Position, limit: int
+    file: LogFile, stream: Stream, head: bytes, found: Position, limit: int
 ) -> Iterator[Stretch | Known]:
     """Read JSON lines a stretch at a time.
 
@@ -258,7 +254,7 @@ class Lines:
         size: Bytes of a block.
     """
 
-    def __init__(self, stream: IO[bytes], head: bytes, found: Position, size: int) -> None:
+    def __init__(self, stream: Stream, head: bytes, found: Position, size: int) -> None:
         self.stream, self.hasher, self.size = stream, found.hasher, size
         self.begun = self.position = found.known.consumed if found.known else 0
         self.lines, self.given, self.rest = found.lines, False, b""
@@ -308,12 +304,10 @@ class Lines:
         except BufferError:  # somebody keeps a record of the block before
             self._buffer = bytearray()
         if not self._buffer:
-            bytearray(KEPT)
             self._buffer = bytearray(self.size)
         view, read = memoryview(self._buffer), 0
-        while read < self.size and (data := self.stream.read(min(READ, self.size - read))):
-            view[read : read + len(data)] = data
-            read += len(data)
+        while read < self.size and (got := self.stream.readinto(view[read : read + READ])):
+            read += got
         return read
 
     def _last(self) -> bool:
