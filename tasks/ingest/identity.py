@@ -5,8 +5,8 @@ All of it is computed before anything is redacted, so that ids do not change wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.columns import Counts, Flat, starts
+from tasks.ingest.columns import Counts, Flat
+from tasks.ingest.reading.records import Bytes
 
 RAN = ("model", "policy_version", "scenario_id", "trial", "logged_id")
 """What tells two runs with one wording apart."""
@@ -29,12 +30,18 @@ class Names(NamedTuple):
     body_digest: list[str]
 
 
-class Slices(NamedTuple):
-    """A column's bytes, cut by episode."""
+class Texts(NamedTuple):
+    """A column of texts as bytes."""
 
     buffer: memoryview
-    cuts: Counts
-    """Where each episode's bytes begin, and one past the last."""
+    ends: Counts
+    """Where each text begins, and one past the last: `(n + 1,)`."""
+    lengths: Counts
+    """Bytes of each text; -1 for none, which is not the empty text."""
+
+    def slices(self, begins: Counts, ends: Counts) -> list[memoryview]:
+        """Cut the bytes between texts: from one number of a text up to another, for each pair."""
+        return pieces(self.buffer, self.ends[begins], self.ends[ends])
 
 
 def names_of(flat: Flat, format_name: str) -> Names:
@@ -42,14 +49,15 @@ def names_of(flat: Flat, format_name: str) -> Names:
 
     The body is roles, texts, and names and arguments of calls, without the ids of calls, which
     differ between equal runs. The id adds those, reasoning, the format, and what the log itself
-    calls the run.
+    calls the run. A system message in front goes in by a digest of its own: mostly it is the one
+    of the episode before, and long.
 
     Args:
         flat: Episodes, not redacted yet.
         format_name: The importer's name.
     """
-    body = zip(*map(pieces, body_slices(flat)), strict=True)
-    rest = zip(*map(pieces, rest_slices(flat)), strict=True)
+    body = zip(*body_pieces(flat), strict=True)
+    rest = zip(*rest_pieces(flat), strict=True)
     episode_ids, body_digests = [], []
     encode = msgspec.json.encode
     for ran, said, beside in zip(runs_of(flat), body, rest, strict=True):
@@ -64,10 +72,9 @@ def names_of(flat: Flat, format_name: str) -> Names:
     return Names(episode_ids, body_digests)
 
 
-def pieces(slices: Slices) -> list[memoryview]:
-    """Cut a column's bytes: one piece an episode."""
-    buffer = slices.buffer
-    return [buffer[start:end] for start, end in pairwise(slices.cuts.tolist())]
+def pieces(buffer: memoryview, begins: Counts, ends: Counts) -> list[memoryview]:
+    """Cut bytes: one piece an episode."""
+    return [buffer[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
 def runs_of(flat: Flat) -> list[tuple[Any, ...]]:
@@ -89,33 +96,46 @@ def runs_of(flat: Flat) -> list[tuple[Any, ...]]:
     ]
 
 
-def body_slices(flat: Flat) -> list[Slices]:
+def body_pieces(flat: Flat) -> list[Sequence[Bytes]]:
     """Give the bytes that make two bodies equal: lengths first, so that no two can run together."""
-    messages, calls = flat.messages, flat.calls
-    shape = [role_codes(messages["role"]), lengths(messages["content"]), flat.call_counts]
-    parts = [lengths(calls["name"]), lengths(calls["arguments"])]
+    roles = role_codes(flat.messages["role"])
+    said = texts_of(flat.messages["content"])
+    calls = [texts_of(flat.calls[name]) for name in ("name", "arguments")]
+    cuts = by_episode(flat)
+    begins, ends = flat.message_starts[:-1], flat.message_starts[1:]
+    opened = np.zeros(flat.episodes, np.int64)
+    there = begins < ends
+    opened[there] = roles[begins[there]] == ROLES["system"]
     return [
-        numbers(shape, flat.message_starts),
-        numbers(parts, by_episode(flat)),
-        text_slices(messages["content"], flat.message_starts),
-        text_slices(calls["name"], by_episode(flat)),
-        text_slices(calls["arguments"], by_episode(flat)),
+        numbers([roles, said.lengths, flat.call_counts], flat.message_starts),
+        numbers([texts.lengths for texts in calls], cuts),
+        digests(said.slices(begins, begins + opened)),
+        said.slices(begins + opened, ends),
+        *(texts.slices(cuts[:-1], cuts[1:]) for texts in calls),
     ]
 
 
-def rest_slices(flat: Flat) -> list[Slices]:
+def digests(texts: Iterable[memoryview]) -> list[bytes]:
+    """Digest texts that mostly repeat the one before; of an empty one nothing."""
+    found, last, digest = [], b"", b""
+    for view in texts:
+        # To compare with the last one takes a tenth of what it takes to digest it.
+        if (text := bytes(view)) != last:
+            last, digest = text, sha256(text).digest() if text else b""
+        found.append(digest)
+    return found
+
+
+def rest_pieces(flat: Flat) -> list[Sequence[Bytes]]:
     """Give the bytes that tell two runs of one body apart."""
-    messages, calls = flat.messages, flat.calls
-    shape = [lengths(messages["reasoning"]), lengths(messages["tool_call_id"])]
-    columns = [
-        *((messages[name], flat.message_starts) for name in ("reasoning", "tool_call_id")),
-        (calls["id"], by_episode(flat)),
-    ]
-    # An empty column takes part too: an id must not depend on what else stands in the block.
+    beside = [texts_of(flat.messages[name]) for name in ("reasoning", "tool_call_id")]
+    named, cuts = texts_of(flat.calls["id"]), by_episode(flat)
+    # Lengths of an empty column take part too: an id must not depend on what else is in the block.
     return [
-        numbers(shape, flat.message_starts),
-        numbers([lengths(calls["id"])], by_episode(flat)),
-        *(text_slices(t, ends) for t, ends in columns if t.null_count < len(t)),
+        numbers([texts.lengths for texts in beside], flat.message_starts),
+        numbers([named.lengths], cuts),
+        *(t.slices(flat.message_starts[:-1], flat.message_starts[1:]) for t in beside if t.buffer),
+        *(t.slices(cuts[:-1], cuts[1:]) for t in [named] if t.buffer),
     ]
 
 
@@ -132,31 +152,25 @@ def role_codes(roles: pa.Array) -> Counts:
     return numbered
 
 
-def lengths(texts: pa.Array) -> Counts:
-    """Give each text's bytes; -1 for none, which is not the empty text."""
-    counts: Counts = pc.fill_null(pc.binary_length(texts), -1).to_numpy(zero_copy_only=False)
-    return counts.astype(np.int64)
+def texts_of(column: pa.Array) -> Texts:
+    """Give a column's bytes, not copied."""
+    if not len(column):
+        return Texts(memoryview(b""), np.zeros(1, np.int64), np.zeros(0, np.int64))
+    _, offsets, values = column.buffers()
+    # Not from 0 where the array is a slice.
+    ends = np.frombuffer(offsets, "<i4")[column.offset :][: len(column) + 1].astype(np.int64)
+    counts = np.diff(ends)
+    if column.null_count:
+        counts[column.is_null().to_numpy(zero_copy_only=False)] = -1
+    return Texts(memoryview(values or b""), ends, counts)
 
 
-def numbers(columns: list[Counts], ends: Counts) -> Slices:
-    """Lay numbers of one row side by side as bytes."""
+def numbers(columns: list[Counts], ends: Counts) -> list[memoryview]:
+    """Lay numbers of one row side by side as bytes, and cut them at row numbers."""
     table = np.ascontiguousarray(np.stack(columns, axis=1, dtype="<i8"))
     buffer = memoryview(table.data).cast("B") if table.size else memoryview(b"")
-    return Slices(buffer, ends * (8 * len(columns)))
-
-
-def text_slices(texts: pa.Array, ends: Counts) -> Slices:
-    """Give the bytes of a text column, cut at row numbers."""
-    _, _, values = texts.buffers()
-    counts = np.maximum(lengths(texts), 0)
-    begin = first_offset(texts)
-    return Slices(memoryview(values or b""), begin + starts(counts)[ends])
-
-
-def first_offset(texts: pa.Array) -> int:
-    """Give where an array's values begin in its buffer: not at 0 where it is a slice."""
-    offsets = texts.buffers()[1]
-    return int(np.frombuffer(offsets, "<i4")[texts.offset]) if offsets and len(texts) else 0
+    cuts = ends * (8 * len(columns))
+    return pieces(buffer, cuts[:-1], cuts[1:])
 
 
 def firsts(flat: Flat, role: str) -> npt.NDArray[np.int64]:

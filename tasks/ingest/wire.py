@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -37,11 +37,10 @@ from tasks.ingest.columns import (
     message_type,
     transposed,
 )
-from tasks.ingest.dialects.messages import is_object, says_error
+from tasks.ingest.dialects.messages import OBJECT, is_object, says_error
 from tasks.ingest.reading.records import Bytes
 
 Integers: TypeAlias = npt.NDArray[np.int64]
-OBJECTS = msgspec.json.Decoder(dict[str, Any])
 PLAIN = ("policy_version", "agent", "session_id", "scenario_id", "trial", "model", "cost_usd")
 """Columns that a record has under the same name."""
 RENAMED = {"id": "logged_id", "reward": "logged_reward", "finish_reason": "termination"}
@@ -120,8 +119,8 @@ def are_objects(texts: list[str]) -> npt.NDArray[np.bool_]:
     one each.
     """
     try:
-        if all(text[:1] == "{" for text in texts):
-            found = OBJECTS.decode_lines("\n".join(texts))
+        if all(text.startswith("{") for text in texts):
+            found = OBJECT.decode_lines("\n".join(texts))
             if len(found) == len(texts):
                 return np.ones(len(texts), np.bool_)
     except (msgspec.MsgspecError, ValueError, RecursionError):

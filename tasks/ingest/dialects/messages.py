@@ -56,6 +56,11 @@ class RawMessage(msgspec.Struct):
     status: Any = None
 
 
+class AnyObject(msgspec.Struct):
+    """A JSON object, whatever is in it: checked, and nothing of it made."""
+
+
+OBJECT = msgspec.json.Decoder(AnyObject)
 KNOWN = frozenset(RawMessage.__struct_fields__)
 CALL_KEYS = frozenset({*RawCall.__struct_fields__, "type"})
 FUNCTION_KEYS = frozenset(RawFunction.__struct_fields__)
@@ -217,11 +222,12 @@ def tool_call(call_id: str | None, name: str, arguments: Any) -> ToolCall:
 
 
 def is_object(text: str) -> bool:
-    """Say whether a text is a JSON object."""
+    """Say whether a text is a JSON object; a number may be greater than any float."""
     try:
-        return isinstance(msgspec.json.decode(text), dict)
+        OBJECT.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
+    return True
 
 
 def text_of(content: str | list[Any] | dict[str, Any] | None) -> str | None:

@@ -69,9 +69,9 @@ EMPTY = 0xFFFFFFFF
 BLOCK_BYTES = 1 << 18
 """Text worked on at once: what it takes stays in the processor's cache."""
 BLOCK_TEXTS = 1 << 16
-SEPARATOR, POINT, OPERATOR, DASH, LETTER, IDEOGRAPH, VALUE = range(7)
-"""Kinds of bytes: half of it, and at most 2, tells what may stand in one token. A point is a
-separator and a dash an operator, but for those inside a number."""
+SEPARATOR, POINT, OPERATOR, DASH, LETTER, IDEOGRAPH, VALUE = 0, 1, 16, 17, 32, 33, 34
+"""Kinds of bytes: the sixteenth of it tells what may stand in one token, nothing of a separator's
+does. A point is a separator and a dash an operator, but for those inside a number."""
 
 
 def byte_kinds() -> npt.NDArray[np.uint8]:
@@ -88,7 +88,6 @@ def byte_kinds() -> npt.NDArray[np.uint8]:
 
 
 KINDS = byte_kinds().tobytes()
-FOLD = bytes(range(256)).lower()
 MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 """What keeps the first bytes of a little-endian word."""
 
@@ -192,20 +191,30 @@ def tokenise(block: memoryview, offsets: Places) -> Tokens:
     """Cut a block's texts into tokens."""
     text = bytes(block)
     kinds = join_numbers(np.frombuffer(text.translate(KINDS), np.uint8), offsets)
-    group = np.minimum(kinds >> 1, np.uint8(LETTER >> 1))
     edge = kinds == IDEOGRAPH
-    edge[1:] |= group[1:] != group[:-1]
+    edge[1:] |= (kinds[1:] ^ kinds[:-1]) >= OPERATOR
     edge[offsets[:-1][offsets[:-1] < len(kinds)]] = True
-    edges = np.flatnonzero(edge)
-    spoken = np.flatnonzero(group[edges])
-    starts, ends = cut_long(edges[spoken], np.append(edges[1:], len(kinds))[spoken])
+    spoken = kinds >= OPERATOR
+    ends = np.flatnonzero(edge[1:] & spoken[:-1]) + 1
+    if spoken[-1]:
+        ends = np.append(ends, len(kinds))
+    starts, ends = cut_long(np.flatnonzero(edge & spoken), ends)
     values = np.zeros(len(kinds) + 1, np.int32)
     np.cumsum(kinds == VALUE, dtype=np.int32, out=values[1:])
     return Tokens(
-        token_words(text.translate(FOLD), starts, ends - starts),
+        token_words(folded(text), starts, ends - starts),
         values[ends] > values[starts],
         np.diff(np.searchsorted(starts, offsets)),
     )
+
+
+def folded(text: bytes) -> npt.NDArray[np.uint8]:
+    """Write ASCII letters small; eight bytes of zero stand behind the text."""
+    small: npt.NDArray[np.uint8] = np.zeros(len(text) + 8, np.uint8)
+    small[:-8] = np.frombuffer(text, np.uint8)
+    capital: npt.NDArray[np.bool_] = small - np.uint8(65) < np.uint8(26)
+    small |= capital.view(np.uint8) << np.uint8(5)
+    return small
 
 
 def join_numbers(kinds: npt.NDArray[np.uint8], offsets: Places) -> npt.NDArray[np.uint8]:
@@ -216,7 +225,8 @@ def join_numbers(kinds: npt.NDArray[np.uint8], offsets: Places) -> npt.NDArray[n
     inner[:-1] &= value[1:]
     inner[offsets[offsets < len(kinds)]] = False
     inner[offsets - 1] = False  # the last byte of a text; for the first offset, of the block
-    return np.where(inner, np.uint8(VALUE), kinds)
+    joined: npt.NDArray[np.uint8] = np.maximum(kinds, inner.view(np.uint8) * np.uint8(VALUE))
+    return joined
 
 
 def cut_long(starts: Places, ends: Places) -> tuple[Places, Places]:
@@ -229,10 +239,10 @@ def cut_long(starts: Places, ends: Places) -> tuple[Places, Places]:
     return cut, np.minimum(cut + PIECE, np.repeat(ends, pieces))
 
 
-def token_words(folded: bytes, starts: Places, lengths: Places) -> Words:
+def token_words(small: npt.NDArray[np.uint8], starts: Places, lengths: Places) -> Words:
     """Make one number of each token: its bytes, eight at a time."""
     # Eight bytes from any place on: overlapping words, one a byte.
-    view: Words = np.ndarray((len(folded) + 1,), "<u8", folded + bytes(8), 0, (1,))
+    view: Words = np.ndarray((len(small) - 7,), "<u8", small, 0, (1,))
     words = view[starts] & MASKS[np.minimum(lengths, 8)]
     words += lengths.astype(np.uint64) * np.uint64(LENGTH)
     done, more = 8, np.flatnonzero(lengths > 8)

@@ -39,6 +39,17 @@ def test_no_text_and_an_empty_one_are_two_things_and_parts_do_not_run_together()
     assert len(set(ids)) == 5
 
 
+def test_a_system_message_makes_an_id_wherever_it_stands_and_whatever_came_before():
+    def told(*contents: str | None) -> dict:
+        system = [{"role": "system", "content": content} for content in contents]
+        return {"messages": [*system, *PLAIN["messages"]]}
+
+    records = [told("a"), told("b"), told("a", "b"), told("ab"), told(""), told(None), PLAIN]
+    alone = [named(record)[0] for record in records]
+    assert len(set(alone)) == len(records)
+    assert named(*records, *records) == alone + alone
+
+
 def test_a_question_is_the_first_user_message_squeezed():
     record = {
         "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": " Ab\n C"}]
