@@ -36,15 +36,45 @@ class WireCall(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     type: Literal["function"] = "function"
 
 
-class BareMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A message with a text or none, and nothing beside: most are so, and quickly decoded."""
+class Bare(msgspec.Struct, gc=False, forbid_unknown_fields=True, tag_field="role"):
+    """A message with a text or none, and nothing that its role mostly has not: quickly decoded."""
 
-    role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
-    tool_calls: list[WireCall] | None = None
-    tool_call_id: str | None = None
+    role: ClassVar[str]
     name: ClassVar[str | None] = None
     reasoning_content: ClassVar[str | None] = None
+
+
+class Told(Bare, gc=False, forbid_unknown_fields=True, tag="system"):
+    """A message of the system."""
+
+    role = "system"
+    tool_calls: ClassVar[list[WireCall] | None] = None
+    tool_call_id: ClassVar[str | None] = None
+
+
+class Asked(Bare, gc=False, forbid_unknown_fields=True, tag="user"):
+    """A message of the user."""
+
+    role = "user"
+    tool_calls: ClassVar[list[WireCall] | None] = None
+    tool_call_id: ClassVar[str | None] = None
+
+
+class Answered(Bare, gc=False, forbid_unknown_fields=True, tag="assistant"):
+    """A turn of the agent."""
+
+    role = "assistant"
+    tool_calls: list[WireCall] | None = None
+    tool_call_id: ClassVar[str | None] = None
+
+
+class Returned(Bare, gc=False, forbid_unknown_fields=True, tag="tool"):
+    """A result of a tool."""
+
+    role = "tool"
+    tool_call_id: str | None = None
+    tool_calls: ClassVar[list[WireCall] | None] = None
 
 
 class WireMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -108,7 +138,7 @@ class StrictRecord(WireRecord, gc=False, forbid_unknown_fields=True):
 class BareRecord(WireRecord, gc=False, forbid_unknown_fields=True):
     """A logged episode all of whose messages are bare."""
 
-    messages: list[BareMessage]  # type: ignore[assignment]  # has the attributes that are read
+    messages: list[Told | Asked | Answered | Returned]  # type: ignore[assignment]  # read alike
 
 
 BARE = msgspec.json.Decoder(BareRecord)
