@@ -17,7 +17,8 @@ from schemas.signal import Signal
 from tasks.ingest.columns import Columns, Counts, Flat
 from tasks.ingest.privacy.placeholders import Names
 from tasks.ingest.privacy.pseudonyms import Pseudonyms, user_key
-from tasks.ingest.privacy.redact import Flags, Redactor
+from tasks.ingest.privacy.redact import Redactor
+from tasks.ingest.privacy.suspects import Flags
 from tasks.upkeep.forgotten import forgotten_users
 
 HEAD_TEXTS = ("agent", "termination", "tools", "extra")
@@ -128,7 +129,7 @@ class Privacy:
         if self.redactor is None:
             return
         places = [place for flat in flats for place in places_of(flat)]
-        suspects = self._suspects(places)
+        suspects = [self._suspects(place) for place in places]
         for place, hit in zip(places, suspects, strict=True):
             if place.key and hit.any():
                 place.replace(self._keys(place.column, hit))
@@ -141,24 +142,16 @@ class Privacy:
                 ]
             )
 
-    def _suspects(self, places: Sequence[Place]) -> list[Flags]:
-        """Tell the suspects of columns; what repeats is looked at once."""
+    def _suspects(self, place: Place) -> Flags:
+        """Tell the suspects of a column; what repeats is looked at once."""
         assert self.redactor is not None
-        again = [place.again() for place in places]
-        looked = []
-        for place, mask in zip(places, again, strict=True):
-            column = place.column
-            looked.append(column if mask.all() else column.filter(pa.array(mask)))
-            looked[-1] = looked[-1].unique()
-            looked.append(column.filter(pa.array(~mask)) if mask.any() else column)
-        flags = iter(self.redactor.suspects_of(looked))
-        suspects = []
-        for place, mask, values in zip(places, again, looked[::2], strict=True):
-            # A flagged value is found again in its column.
-            hit = isin(place.column, values.filter(pa.array(next(flags))))
-            hit[~mask] = next(flags)
-            suspects.append(hit)
-        return suspects
+        column, again = place.column, place.again()
+        values = (column if again.all() else column.filter(pa.array(again))).unique()
+        # A flagged value is found again in its column.
+        hit = isin(column, values.filter(pa.array(self.redactor.suspects(values))))
+        once = np.flatnonzero(~again & column.is_valid().to_numpy(zero_copy_only=False))
+        hit[once] = self.redactor.suspects(column.take(pa.array(once)))
+        return hit
 
     def _redact_texts(self, places: Sequence[tuple[Place, Flags]]) -> None:
         """Replace what texts hold, numbered by episode through all columns."""
@@ -219,7 +212,7 @@ class Privacy:
         if self.redactor is None or not signals:
             return np.zeros(len(signals), np.bool_)
         said = [getattr(signal, f) for signal in signals for f in SIGNAL_TEXTS + SIGNAL_KEYS]
-        [flags] = self.redactor.suspects_of([pa.array(said, pa.string())])
+        flags = self.redactor.suspects(pa.array(said, pa.string()))
         found: Flags = np.logical_or.reduce(flags.reshape(len(signals), -1), axis=1)
         return found
 

@@ -37,12 +37,6 @@ def chosen(config: PrivacyConfig) -> list[Rule]:
     return own + [r for r in BUILT_IN if config.rules is None or r.kind in config.rules]
 
 
-def prefilter(rules: list[Rule]) -> str:
-    """Join the hints of rules into one RE2 expression for one pass over all texts."""
-    hints = dict.fromkeys(rule.hint for rule in rules if rule.hint)
-    return "|".join([*hints, ENCODED])
-
-
 def worth_a_search(rules: Sequence[Rule], text: str) -> list[Rule]:
     """Leave out the rules that cannot hit a text: they need words, digits or a long run.
 
