@@ -17,7 +17,7 @@ from flows.exports import fetched
 from flows.logs import what_to_read
 from flows.settings import from_environment
 from schemas.config import FlywheelConfig, IngestConfig
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, InputError
 from schemas.progress import report
 from tasks.ingest.account import Account
 from tasks.ingest.ingest import settled
@@ -52,14 +52,34 @@ def ingest(
     found = what_to_read(config, night, fetched(config, logs))
     if not found:
         return Account().result(0, Counter(), Warehouse(config.home).versions())
-    account = Ledger(config, night).run("ingest", ingest_parts, config, night, found, format_name)
+    return ingest_night(config, night, found, format_name)
+
+
+def ingest_night(
+    config: FlywheelConfig, night: str, logs: list[Log], format_name: str | None = None
+) -> dict[str, Any]:
+    """Ingest files, keep the account in the night's ledger, and publish its alarms.
+
+    Raises:
+        InputError: A named file was refused; the account of the others is kept. Or all were.
+    """
+    refusals: list[InputError] = []
+
+    def work() -> dict[str, Any]:
+        account, refusal = ingest_parts(config, night, logs, format_name)
+        refusals.extend([refusal] if refusal else [])
+        return account
+
+    account = Ledger(config, night).run("ingest", work)
     publish_alarms(night, account["alarms"])
+    if refusals:
+        raise refusals[0]
     return account
 
 
 def ingest_parts(
     config: FlywheelConfig, night: str, logs: list[Log], format_name: str | None = None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], InputError | None]:
     """Ingest files in parts, a Prefect task each, and add up what they came to.
 
     A part that fails takes no other with it: the failure is raised when all have ended.
@@ -70,8 +90,11 @@ def ingest_parts(
         logs: The files; at least one.
         format_name: Format of all files; None detects each file's from its content.
 
+    Returns:
+        The account, and the error where a named file was refused.
+
     Raises:
-        InputError: A named file was refused, or all were. Good ones have been taken.
+        InputError: All files were refused.
         ConfigurationError: The runner is not installed.
     """
     parts = partitions(logs, config.ingest.partitions)

@@ -7,10 +7,10 @@ from typing import Any
 
 from prefect import flow
 
-from flows.artifacts import publish_alarms, publish_night
+from flows.artifacts import publish_night
 from flows.code import code_version
 from flows.exports import fetched
-from flows.ingest import ingest_parts
+from flows.ingest import ingest_night
 from flows.logs import holds, what_to_read
 from flows.quiet import quiet_night
 from flows.settings import from_environment
@@ -51,8 +51,7 @@ def nightly(
     settings, code = config.model_dump(mode="json"), code_version()
     ledger, files = Ledger(config, night), what_to_read(config, night, fetched(config, logs))
 
-    ingested = ledger.run("ingest", ingest_parts, config, night, files) if files else {}
-    publish_alarms(night, ingested.get("alarms", []))
+    ingested = ingest_night(config, night, files) if files else {}
     if not holds(config, night):
         if "episodes" in (known := heard(config)):  # late feedback may be about older ones
             label_episodes(settings, code, night, ingested, known)

@@ -88,7 +88,9 @@ def validated(values: dict[str, Any], origin: str) -> FlywheelConfig:
         ConfigurationError: Naming the first wrong key, its value and what is close or allowed.
     """
     try:
-        config = FlywheelConfig.model_validate(values)
+        # A default is checked only where it is given.
+        home = FlywheelConfig.model_fields["home"].default
+        config = FlywheelConfig.model_validate({"home": home, **values})
     except ValidationError as error:
         raise _explained(error.errors()[0], origin) from None
     return config.model_copy(update={"home": config.home.expanduser().resolve()})

@@ -172,9 +172,12 @@ def ingest(
         ConfigurationError: A user's own importer cannot be loaded, or a privacy rule is none.
     """
     files = expand(paths)
-    return settled(
+    account, refusal = settled(
         config, [ingest_files(config, files, night=night, format_name=format, clock=clock)]
     )
+    if refusal is not None:
+        raise refusal
+    return account
 
 
 def ingest_files(
@@ -216,17 +219,22 @@ def ingest_files(
     return {**account, "refused": refused, "stretches": work.account.stretches}
 
 
-def settled(config: FlywheelConfig, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def settled(
+    config: FlywheelConfig, parts: Sequence[dict[str, Any]]
+) -> tuple[dict[str, Any], InputError | None]:
     """Make one account of the parts of an ingest.
 
-    A stray file in a folder that was refused is an alarm.
+    A file that was refused is an alarm; one that was named is an error as well.
 
     Args:
         config: Where the tables are.
         parts: What `ingest_files` gave; at least one.
 
+    Returns:
+        The account, and the error to raise when it has been kept, if there is one.
+
     Raises:
-        InputError: A file that was named was refused, or every file was.
+        InputError: Every file was refused.
     """
     account = parts[0] if len(parts) == 1 else merged(parts)
     if len(parts) > 1 and account["stretches"]:
@@ -235,12 +243,13 @@ def settled(config: FlywheelConfig, parts: Sequence[dict[str, Any]]) -> dict[str
         read = {"source": account["stretches"]}
         account |= outcomes_of(Warehouse(config.home).read("episodes", columns, where=read))
     refused, alarms = account["refused"], list(account["alarms"])
-    for file in refused:
-        if file["named"] or len(refused) == account["files"]:
-            raise InputError(file["message"], file["next"])
-        alarms.append(f"no rows taken: {file['message']}")
+    alarms += [f"no rows taken: {file['message']}" for file in refused]
+    errors = [InputError(file["message"], file["next"]) for file in refused if file["named"]]
+    if refused and len(refused) == account["files"]:
+        raise InputError(refused[0]["message"], refused[0]["next"])
     inner = ("refused", "stretches")
-    return {key: value for key, value in account.items() if key not in inner} | {"alarms": alarms}
+    kept = {key: value for key, value in account.items() if key not in inner} | {"alarms": alarms}
+    return kept, errors[0] if errors else None
 
 
 def refuse_empty(parsed: Parsed) -> None:

@@ -139,6 +139,10 @@ def test_a_refused_file_in_one_part_does_not_lose_the_others(
         run(config, logs, stray)
     assert caught.value.next_step
     assert Warehouse(config.home).read("episodes").num_rows == 87
+    # What was taken counts for the night: the next stage finds its account.
+    kept = Ledger(config, NIGHT).require("ingest")
+    assert kept["episodes"] == 87
+    assert [alarm for alarm in kept["alarms"] if "stray.jsonl has no record" in alarm]
     # Found in a folder and not named, it is an alarm, and the artifact says so.
     shutil.move(stray, logs / "stray.jsonl")
     other = configured(tmp_path / "other", 4)

@@ -57,5 +57,16 @@ def test_a_home_that_is_a_url_is_refused_and_makes_no_folder_of_that_name(home: 
         FlywheelConfig.model_validate({"home": home})
 
 
+def test_a_home_whose_path_delta_would_decode_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a%20b").mkdir()
+    monkeypatch.chdir(tmp_path / "a%20b")
+    for home in (".flywheel", str(tmp_path / "a%2Fb"), "my%41"):
+        with pytest.raises(ConfigurationError, match=r"%\w\w in its path"):
+            FlywheelConfig.model_validate({"home": home})
+    assert FlywheelConfig(home=tmp_path / "50% of it").home.name == "50% of it"
+
+
 def test_a_folder_with_a_colon_in_its_name_is_a_home() -> None:
     assert FlywheelConfig(home=Path("runs/12:30/x")).home == Path("runs/12:30/x")

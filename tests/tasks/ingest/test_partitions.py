@@ -73,7 +73,8 @@ def test_a_scenario_of_two_parts_is_one_with_both_outcomes(config, clock, chat, 
         for file in (won, lost)
     ]
     assert [(p["tasks"], p["tasks_with_both"]) for p in parts] == [(1, 0), (1, 0)]
-    account = settled(config, parts)
+    account, refusal = settled(config, parts)
+    assert refusal is None
     assert (account["tasks"], account["tasks_with_both"], account["episodes"]) == (1, 1, 2)
     assert {"refused", "stretches"}.isdisjoint(account)
 
@@ -94,8 +95,21 @@ def test_parts_that_are_all_refused_are_an_error_and_a_stray_among_good_ones_is_
     with pytest.raises(InputError, match=r"a\.jsonl has no record"):
         settled(config, parts())
     write("logs/c.jsonl", chat("r1"))
-    alarms = settled(config, parts())["alarms"]
-    assert [alarm.split(":")[0] for alarm in alarms] == ["no rows taken", "no rows taken"]
+    account, refusal = settled(config, parts())
+    assert refusal is None
+    assert [a.split(":")[0] for a in account["alarms"]] == ["no rows taken", "no rows taken"]
+
+
+def test_a_file_that_was_named_and_refused_is_an_error_beside_the_account_of_the_others(
+    config, clock, chat, write
+):
+    named = [write("a.jsonl", '{"what": 1}'), write("c.jsonl", chat("r1"))]
+    part = ingest_files(config, expand(named), night=NIGHT, format_name=None, clock=clock)
+    account, refusal = settled(config, [part])
+    assert (account["episodes"], len(account["alarms"])) == (1, 1)
+    assert "a.jsonl has no record" in refusal.message
+    with pytest.raises(InputError, match=r"a\.jsonl has no record"):
+        ingest(config, named, night=NIGHT, clock=clock)
 
 
 def test_a_stretch_that_was_committed_meanwhile_is_not_counted_twice(
