@@ -43,6 +43,8 @@ class Warehouse:
         self.home = Path(home)
         self.root = self.home / "tables"
         self._handles: dict[str, DeltaTable] = {}
+        self._asked: dict[tuple[str, str], int | None] = {}
+        """Table and transaction, with the version that lacked it; None where one carries it."""
 
     def location(self, table: str) -> str:
         """Name the folder of a table."""
@@ -64,8 +66,19 @@ class Warehouse:
         """Say which application transactions a table already carries."""
         if not self.exists(table):
             return set()
-        handle = self._open(table)
-        return {t for t in transactions if handle.transaction_version(t) is not None}
+        return self._carried(table, self._open(table), transactions)
+
+    def _carried(self, table: str, handle: DeltaTable, names: Sequence[str]) -> set[str]:
+        """Say which transactions a table carries at the version where a handle stands.
+
+        Each is asked once a version: the engine reads the log for every one.
+        """
+        version = handle.version()
+        for name in names:
+            if self._asked.get((table, name), -1) not in (None, version):
+                there = handle.transaction_version(name) is not None
+                self._asked[table, name] = None if there else version
+        return {name for name in names if self._asked[table, name] is None}
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -108,7 +121,7 @@ class Warehouse:
             )  # fmt: skip
         for attempt in range(ATTEMPTS):
             handle = self._open(table)
-            if any(handle.transaction_version(name) is not None for name in names):
+            if self._carried(table, handle, names):
                 return handle.version()
             # Writers beside each other would conflict over it: it is written once.
             first = superseding and handle.transaction_version(SUPERSESSION) is None
@@ -117,6 +130,7 @@ class Warehouse:
             try:
                 self._write(handle, rows, handle.metadata().partition_columns, commit)
                 handle.update_incremental()
+                self._asked |= dict.fromkeys(((table, name) for name in names), None)
                 return handle.version()
             except CommitFailedError:
                 if attempt == ATTEMPTS - 1:
