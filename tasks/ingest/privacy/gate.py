@@ -146,11 +146,14 @@ class Privacy:
         """Tell the suspects of a column; what repeats is looked at once."""
         assert self.redactor is not None
         column, again = place.column, place.again()
+        if not again.any():
+            return self.redactor.suspects(column)
         values = (column if again.all() else column.filter(pa.array(again))).unique()
         # A flagged value is found again in its column.
         hit = isin(column, values.filter(pa.array(self.redactor.suspects(values))))
         once = np.flatnonzero(~again & column.is_valid().to_numpy(zero_copy_only=False))
-        hit[once] = self.redactor.suspects(column.take(pa.array(once)))
+        if len(once):
+            hit[once] = self.redactor.suspects(column.take(pa.array(once)))
         return hit
 
     def _redact_texts(self, places: Sequence[tuple[Place, Flags]]) -> None:

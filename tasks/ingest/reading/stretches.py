@@ -303,9 +303,14 @@ class Lines:
             self._buffer.pop()
         except BufferError:  # somebody keeps a record of the block before
             self._buffer = bytearray()
+        first = b""
         if not self._buffer:
+            # Most files are smaller than a block: that is made for what it is needed for.
+            if not (first := self.stream.read(min(READ, self.size))):
+                return 0
             self._buffer = bytearray(self.size)
-        view, read = memoryview(self._buffer), 0
+        view, read = memoryview(self._buffer), len(first)
+        view[:read] = first
         while read < self.size and (got := self.stream.readinto(view[read : read + READ])):
             read += got
         return read
