@@ -21,6 +21,7 @@ from schemas.errors import ConfigurationError, InputError
 from schemas.progress import report
 from tasks.ingest.account import Account
 from tasks.ingest.ingest import settled
+from tasks.ingest.night import keep_account
 from tasks.ingest.partitions import Log, partitions
 from tasks.ingest.task import Refused, ingest_logs
 from tasks.ledger import Ledger
@@ -63,17 +64,12 @@ def ingest_night(
     Raises:
         InputError: A named file was refused; the account of the others is kept. Or all were.
     """
-    refusals: list[InputError] = []
-
-    def work() -> dict[str, Any]:
-        account, refusal = ingest_parts(config, night, logs, format_name)
-        refusals.extend([refusal] if refusal else [])
-        return account
-
-    account = Ledger(config, night).run("ingest", work)
+    account, refusal = keep_account(
+        Ledger(config, night), lambda: ingest_parts(config, night, logs, format_name)
+    )
     publish_alarms(night, account["alarms"])
-    if refusals:
-        raise refusals[0]
+    if refusal is not None:
+        raise refusal
     return account
 
 

@@ -157,7 +157,7 @@ class FlywheelConfig(Section):
                 f"home = {str(home)!r} is a URL; the home is a local folder today.",
                 "Give a folder; a mounted bucket is one too.",
             )
-        if found := re.search("%[0-9A-Fa-f]{2}", str(Path(home).absolute())):
+        if found := re.search("%[0-9A-Fa-f]{2}", str(Path(home).expanduser().resolve())):
             raise ConfigurationError(
                 f"home = {str(home)!r} has {found[0]} in its path, which Delta Lake takes for an "
                 "escape.",

@@ -43,6 +43,8 @@ class Warehouse:
         self.home = Path(home)
         self.root = self.home / "tables"
         self._handles: dict[str, DeltaTable] = {}
+        self._stamps: dict[str, int] = {}
+        """When a table's last checkpoint was written, as of the last look."""
         self._asked: dict[tuple[str, str], int | None] = {}
         """Table and transaction, with the version that lacked it; None where one carries it."""
 
@@ -366,13 +368,14 @@ class Warehouse:
         """Say whether a table may have another version than the one that a handle stands at.
 
         To have the engine look takes a hundred times as long, and wakes its threads. Where `forget`
-        has shortened the log, the entry of the version itself is gone.
+        has cut the log, entries are gone, and there is another checkpoint.
         """
-        here, after = (
-            self.root / table / "_delta_log" / f"{version:020}.json"
-            for version in (handle.version(), handle.version() + 1)
-        )
-        return after.exists() or not here.exists()
+        log = self.root / table / "_delta_log"
+        mark = log / "_last_checkpoint"
+        stamp = mark.stat().st_mtime_ns if mark.exists() else 0
+        seen, self._stamps[table] = self._stamps.get(table), stamp
+        here, after = (log / f"{handle.version() + step:020}.json" for step in (0, 1))
+        return seen != stamp or after.exists() or not here.exists()
 
 
 def plain_path(uri: str) -> str:

@@ -41,7 +41,8 @@ def ingest(
 
     def work(session: Session) -> dict[str, Any]:
         from flows.exports import fetched
-        from tasks.ingest.ingest import ingest as run
+        from tasks.ingest.ingest import taken_in
+        from tasks.ingest.night import keep_account
         from tasks.ledger import Ledger
 
         when = checked(night) or today()
@@ -49,10 +50,13 @@ def ingest(
         logs = fetched(settings, paths) or []
         if settings.ingest.partitions > 1:
             return as_flow(settings, when, logs, file_format)
-        ledger = Ledger(settings, when)
-        return ledger.run(
-            "ingest", run, settings, logs, night=when, format=file_format, clock=now
-        )  # fmt: skip
+        account, refusal = keep_account(
+            Ledger(settings, when),
+            lambda: taken_in(settings, logs, night=when, format_name=file_format, clock=now),
+        )
+        if refusal is not None:
+            raise refusal
+        return account
 
     act(Call(config, home, as_json), work, ingest_show.ingested)
 

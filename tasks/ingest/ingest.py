@@ -114,9 +114,9 @@ class Ingest:
                     self._know(parsed, held)
                     del stretch  # or its bytes would stay while the next one is read
                     yield parsed
-            except InputError as refusal:
+            except (InputError, OSError) as error:
                 self.stretch = None
-                self.refusals.append((file, refusal))
+                self.refusals.append((file, refusal_of(file, error)))
 
     def _know(self, parsed: Parsed, held: int) -> None:
         """Note a stretch, so that a copy of its file is skipped."""
@@ -171,13 +171,28 @@ def ingest(
             Good files beside it have been taken.
         ConfigurationError: A user's own importer cannot be loaded, or a privacy rule is none.
     """
-    files = expand(paths)
-    account, refusal = settled(
-        config, [ingest_files(config, files, night=night, format_name=format, clock=clock)]
-    )
+    account, refusal = taken_in(config, paths, night=night, format_name=format, clock=clock)
     if refusal is not None:
         raise refusal
     return account
+
+
+def taken_in(
+    config: FlywheelConfig,
+    paths: list[str],
+    *,
+    night: str,
+    format_name: str | None,
+    clock: Callable[[], datetime],
+) -> tuple[dict[str, Any], InputError | None]:
+    """Read log files as `ingest` does, and give the account also where a named one was refused.
+
+    Raises:
+        InputError: A path is not there, or every file was refused.
+        ConfigurationError: As for `ingest`.
+    """
+    part = ingest_files(config, expand(paths), night=night, format_name=format_name, clock=clock)
+    return settled(config, [part])
 
 
 def ingest_files(
@@ -250,6 +265,14 @@ def settled(
     inner = ("refused", "stretches")
     kept = {key: value for key, value in account.items() if key not in inner} | {"alarms": alarms}
     return kept, errors[0] if errors else None
+
+
+def refusal_of(file: LogFile, error: InputError | OSError) -> InputError:
+    """Say what is wrong with a file that could not be read, or not to its end."""
+    if isinstance(error, InputError):
+        return error
+    what = error.strerror or str(error)
+    return InputError(f"{file.name} cannot be read: {what}", "Check that the file is whole.")
 
 
 def refuse_empty(parsed: Parsed) -> None:

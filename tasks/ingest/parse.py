@@ -20,7 +20,7 @@ from tasks.ingest.columns import Columns, Flat, episode_table, flatten, starts
 from tasks.ingest.detect import detect, importer_named
 from tasks.ingest.identity import ROLES, Names, lasts, names_of, questions
 from tasks.ingest.importer import Importer, Joining
-from tasks.ingest.memory import without_collection
+from tasks.ingest.memory import COLLECTION
 from tasks.ingest.near.minhash import fingerprints
 from tasks.ingest.privacy.gate import Privacy
 from tasks.ingest.read import Drafted, Reader, Refused
@@ -93,7 +93,7 @@ def parse_stretch(
     """
     reader, shape = Reader(importer, stretch.file.name, night, others), shape_of(stretch.first)
     found: list[Shaped] = []
-    with without_collection():
+    with COLLECTION.off():
         for block in stretch.blocks():
             found += read_block(block, reader)
             del block  # or its memory could not be used for the next one

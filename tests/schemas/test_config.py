@@ -65,6 +65,9 @@ def test_a_home_whose_path_delta_would_decode_is_refused(
     for home in (".flywheel", str(tmp_path / "a%2Fb"), "my%41"):
         with pytest.raises(ConfigurationError, match=r"%\w\w in its path"):
             FlywheelConfig.model_validate({"home": home})
+    (tmp_path / "link").symlink_to(tmp_path / "a%20b")
+    with pytest.raises(ConfigurationError, match="%20 in its path"):
+        FlywheelConfig(home=tmp_path / "link" / "home")
     assert FlywheelConfig(home=tmp_path / "50% of it").home.name == "50% of it"
 
 

@@ -214,6 +214,22 @@ def test_erased_rows_leave_versions_before_them_and_transactions(tmp_path: Path)
     assert len(names(warehouse)) == 8
 
 
+def test_whoever_stands_before_the_versions_that_were_erased_sees_that_they_are_gone(
+    tmp_path: Path,
+) -> None:
+    warehouse = filled(tmp_path, 2)
+    behind = Warehouse(tmp_path)
+    assert behind.version("labels") == 2
+    for name in ("gone", "later"):
+        warehouse.append("labels", labels(name))
+    # The entry of version 2 stays in the log, that of version 3 does not.
+    assert erase(warehouse, Rows("labels", ("episode_id",), ["gone"])) == 3
+    assert behind.version("labels") == warehouse.version("labels")
+    assert names(behind) == ["episode0", "episode1", "later"]
+    behind.append("labels", labels("new"))
+    assert "new" in names(warehouse)
+
+
 def test_a_second_erasure_after_the_first_keeps_what_came_before_both(tmp_path: Path) -> None:
     warehouse = filled(tmp_path, 8)
     erase(warehouse, Rows("labels", ("episode_id",), ["episode4"]))

@@ -279,7 +279,7 @@ RULES = (
     ),
     Rule(
         "SECRET",
-        r"(?i:authorization|bearer|basic)\W{1,12}(?i:bearer|basic|token|digest|apikey)?\s*[\w+/=.~-]{6}",
+        r"(?i:authorization|bearer|basic)\W{1,12}(?i:bearer|basic|token|digest|apikey)?\s*[\w+/=.~\\-]{6}",
         re.compile(
             rf"(?ia)authorization[{QUOTES}]?\s{{0,2}}[:=]\s{{0,2}}[{QUOTES}]?\s?"
             rf"(?:(?:bearer|basic|token|digest|apikey)\s+)?(?P<value>[\w+/=.~-]{{6,}})"

@@ -17,7 +17,7 @@ from schemas.signal import Signal
 from tasks.ingest.columns import Columns, Counts, Flat
 from tasks.ingest.privacy.placeholders import Names
 from tasks.ingest.privacy.pseudonyms import Pseudonyms, user_key
-from tasks.ingest.privacy.redact import Redactor
+from tasks.ingest.privacy.redact import SMALL, Redactor
 from tasks.ingest.privacy.suspects import Flags
 from tasks.upkeep.forgotten import forgotten_users
 
@@ -129,7 +129,11 @@ class Privacy:
         if self.redactor is None:
             return
         places = [place for flat in flats for place in places_of(flat)]
-        suspects = [self._suspects(place) for place in places]
+        columns = [place.column for place in places]
+        if sum(column.nbytes for column in columns) < SMALL:
+            suspects = self.redactor.suspects_of(columns)
+        else:
+            suspects = [self._suspects(place) for place in places]
         for place, hit in zip(places, suspects, strict=True):
             if place.key and hit.any():
                 place.replace(self._keys(place.column, hit))
@@ -215,7 +219,7 @@ class Privacy:
         if self.redactor is None or not signals:
             return np.zeros(len(signals), np.bool_)
         said = [getattr(signal, f) for signal in signals for f in SIGNAL_TEXTS + SIGNAL_KEYS]
-        flags = self.redactor.suspects(pa.array(said, pa.string()))
+        [flags] = self.redactor.suspects_of([pa.array(said, pa.string())])
         found: Flags = np.logical_or.reduce(flags.reshape(len(signals), -1), axis=1)
         return found
 

@@ -286,7 +286,7 @@ def identity_rule(pattern: str, check: Callable[[str], bool]) -> Rule:
 RULES = (
     Rule(
         "EMAIL",
-        rf"[{LETTERS}0-9_](?:[@]|%40)[{LETTERS}0-9][{LETTERS}0-9.-]*\.[A-Za-z]{{2}}",
+        rf"[{LETTERS}0-9._%+-](?:[@]|%40)[{LETTERS}0-9][{LETTERS}0-9.-]*\.[A-Za-z]{{2}}",
         re.compile(
             rf"@(?:[{LETTERS}0-9](?:[{LETTERS}0-9-]{{0,61}}[{LETTERS}0-9])?\.)+"
             r"[A-Za-z]{2,24}(?![A-Za-z0-9_(@])"

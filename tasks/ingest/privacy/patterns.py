@@ -10,7 +10,7 @@ from tasks.ingest.privacy import credentials, identifiers
 from tasks.ingest.privacy.placeholders import PLACEHOLDER
 from tasks.ingest.privacy.rule import RUN, Rule
 
-BUILT_IN = (*credentials.RULES, *identifiers.RULES)
+BUILT_IN = tuple(rule.widened() for rule in (*credentials.RULES, *identifiers.RULES))
 """Every rule; of two that match the same text the first wins."""
 
 ENCODED = (

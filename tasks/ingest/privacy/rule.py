@@ -27,6 +27,13 @@ COLOUR = r"(?:\x1b|\\+(?:u001[bB]|x1[bB]|033))\[[0-9;?]*[A-Za-z]"
 RUN = re.compile(r"[\w.+/=:-]{15}")
 """What every key of a provider is made of, and a word is not."""
 
+SPACES = (
+    r"\s\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+"""What Python calls white space, for a class of RE2, which knows that of ASCII alone."""
+PART = re.compile(r"\\x\{[0-9a-fA-F]+\}|\\.|.", re.DOTALL)
+"""A part of an expression that is one sign, or stands for some."""
+
 START = r"(?<![0-9A-Za-z])"
 """What may stand left of a value in a text without escapes."""
 
@@ -68,6 +75,30 @@ class Rule(NamedTuple):
     """Characters of one `RUN` without which no match is possible: 15, or 0."""
     contextual: bool = False
     """The value says nothing by itself: where it is found once, all its copies must go."""
+
+    def widened(self) -> Rule:
+        """Give the rule with a hint that reads white space as Python does."""
+        return self._replace(hint=widened(self.hint))
+
+
+def widened(hint: str) -> str:
+    r"""Let `\s` of a hint match whatever it matches in Python: French sets one before a colon."""
+    parts: list[str] = []
+    inside = negated = begun = False
+    for part in PART.findall(hint):
+        space = part == r"\s"
+        if not inside:
+            inside = begun = part == "["
+            negated = False
+            parts.append(f"[{SPACES}]" if space else part)
+            continue
+        if part == "]" and not begun:
+            inside = False
+        # What a class leaves out is wider in RE2 as it is.
+        parts.append(SPACES if space and not negated else part)
+        negated = negated or (begun and part == "^")
+        begun = begun and part == "^"
+    return "".join(parts)
 
 
 def hinted(word: str) -> str:

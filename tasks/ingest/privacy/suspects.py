@@ -20,6 +20,8 @@ from tasks.ingest.privacy.rule import Rule
 
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
+ESCAPED = r"[\\%\x1b]"
+"""Where a text as logged may say more than it shows."""
 TOGETHER = 1 << 28
 """Bytes of texts that are laid end to end at most: an offset of an Arrow string has 31 bits."""
 
@@ -35,7 +37,10 @@ class Suspects:
     def __init__(self, rules: Sequence[Rule]) -> None:
         hints = dict.fromkeys(rule.hint for rule in rules if rule.hint and rule in BUILT_IN)
         self._lines = compiled("|".join([*hints, ENCODED]))
-        self._own = "|".join(rule.hint for rule in rules if rule not in BUILT_IN)
+        own = [f"(?:{rule.hint})" for rule in rules if rule not in BUILT_IN]
+        # It was written for the text without its escapes, and Python's `$` stands before a last
+        # line break, too: so with `m` every line may end it.
+        self._own = f"(?m){'|'.join(own)}|{ESCAPED}" if own else ""
 
     def among(self, texts: pa.Array) -> Flags:
         """Tell the suspects among texts; null is none, `(texts,)`."""
@@ -73,10 +78,18 @@ def hits(expression: Any, texts: pa.Array) -> Flags:
         return found
     lines = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
     page = pc.binary_join(lines, pa.scalar("\n", texts.type))[0].as_buffer()
-    spans = [match.span() for match in expression.finditer(memoryview(page))]
-    if spans:
-        ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False) + 1, dtype=np.int64)
-        touched = np.array(spans) - [0, 1]  # the first byte and the last one
-        for first, last in np.unique(np.searchsorted(ends, touched, side="right"), axis=0):
-            found[first : last + 1] = True
+    view, ends, at = memoryview(page), None, 0
+    while match := expression.search(view, at):
+        if ends is None:
+            lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+            ends = np.cumsum(lengths + 1, dtype=np.int64)
+        start, end = match.span()
+        first, last = np.searchsorted(ends, [start, max(start, end - 1)], side="right")
+        if first < last and start == ends[first] - 1:
+            first += 1  # it begins with the break before its text
+        found[first : last + 1] = True
+        # What else a text holds is not asked; behind its end begins the next.
+        at = int(ends[last])
+        if at >= len(view):
+            break
     return found

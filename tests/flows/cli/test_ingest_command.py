@@ -130,6 +130,17 @@ def test_alarms_leave_status_3_are_committed_and_stay_in_status(tmp_path: Path) 
     assert json.loads(call("status", "--json", *home)[1])["alarms"] == [alarm]
 
 
+def test_what_came_in_beside_a_refused_file_counts_for_the_night(tmp_path: Path) -> None:
+    good, bad, home = tmp_path / "g.jsonl", tmp_path / "b.jsonl", str(tmp_path / "home")
+    good.write_text("".join(episode(n, reward=float(n % 2)) for n in range(9)))
+    bad.write_text('{"what": 1}\n')
+    night = ["--night", "2026-01-02", "--home", home]
+    status, _, said = call("ingest", str(good), str(bad), *night)
+    assert (status, "b.jsonl has no record of a known format" in said) == (1, True)
+    status, out, _ = call("label", *night, "--json")
+    assert (status, json.loads(out)["episodes"]) == (0, 9)
+
+
 def test_urls_patterns_and_packed_files_are_given_as_they_are(tmp_path: Path) -> None:
     import gzip
 

@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -40,6 +42,26 @@ def test_an_error_puts_all_back():
     before = kept_from_huge_pages()
     with pytest.raises(ZeroDivisionError), steady():
         1 / 0  # noqa: B018
+    assert (gc.isenabled(), kept_from_huge_pages()) == (True, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_the_last_of_several_threads_puts_all_back():
+    before, begun, done = kept_from_huge_pages(), Event(), Event()
+
+    def other() -> None:
+        with steady():
+            begun.set()
+            done.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        with steady():
+            ended = pool.submit(other)
+            assert begun.wait(10)
+        # The first one has left, the other is at work.
+        assert (gc.isenabled(), kept_from_huge_pages()) == (False, True)
+        done.set()
+        ended.result()
     assert (gc.isenabled(), kept_from_huge_pages()) == (True, before)
 
 

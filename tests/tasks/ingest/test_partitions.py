@@ -1,6 +1,8 @@
 """Files are shared out into parts of about the same size, each exactly once."""
 
+import gzip
 import json
+import random
 
 import fsspec
 import pytest
@@ -110,6 +112,21 @@ def test_a_file_that_was_named_and_refused_is_an_error_beside_the_account_of_the
     assert "a.jsonl has no record" in refusal.message
     with pytest.raises(InputError, match=r"a\.jsonl has no record"):
         ingest(config, named, night=NIGHT, clock=clock)
+
+
+def test_a_packed_file_that_ends_too_early_is_refused_and_the_next_one_is_read(
+    config, clock, chat, write, tmp_path
+):
+    noise = random.Random(0)
+    lines = [chat(f"r{n}", answer=noise.randbytes(9000).hex()) for n in range(300)]
+    packed = gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[:-4000])
+    good = write("b.jsonl", chat("good"))
+    files = expand([str(tmp_path / "a.jsonl.gz"), str(good)])
+    part = ingest_files(config, files, night=NIGHT, format_name=None, clock=clock)
+    assert part["episodes"] == 1
+    [refused] = part["refused"]
+    assert "a.jsonl.gz cannot be read" in refused["message"]
 
 
 def test_a_stretch_that_was_committed_meanwhile_is_not_counted_twice(

@@ -2,12 +2,16 @@
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.privacy import PrivacyConfig
 from tasks.ingest.privacy import suspects
 from tasks.ingest.privacy.patterns import BUILT_IN, ENCODED, chosen
+from tasks.ingest.privacy.placeholders import Names
+from tasks.ingest.privacy.redact import SMALL, Redactor
+from tasks.ingest.privacy.rule import SPACES, widened
 from tasks.ingest.privacy.suspects import Suspects
 
 PIECES = [
@@ -56,4 +60,58 @@ def test_columns_too_big_to_be_laid_end_to_end_are_cut(monkeypatch):
 def test_a_pattern_of_ones_own_may_ask_for_the_whole_text():
     rules = chosen(PrivacyConfig(patterns={"TICKET": r"\AT-[0-9]+$"}))
     texts = pa.array(["T-1", "is T-1", "T-2", "T-3\n", "jane@example.org", None])
-    assert Suspects(rules).among(texts).tolist() == [True, False, True, False, True, False]
+    assert Suspects(rules).among(texts).tolist() == [True, False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"\bE-\d{5}\b", '{"q": "see\\nE-12345"}'),
+        ("客户[0-9]+", '{"k": "\\u5ba2\\u623712345"}'),
+        ("order/[0-9]+", '{"at": "order\\/12"}'),
+        (r"A\s[0-9]+", "A\\t12"),
+        ("Kunde Müller", "Kunde M\\u00fcller"),
+        ("[0-9]+$", "12\n"),
+        ("^a|b$", "b\n"),
+    ],
+)
+def test_a_pattern_of_ones_own_is_not_missed_behind_an_escape(pattern, text):
+    redactor = Redactor(PrivacyConfig(patterns={"OWN": pattern}), b"k" * 32)
+    assert redactor.redact_text(text, Names()) != text
+    assert redactor.suspects(pa.array([text])).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mot de passe\u00a0: hunter2!", "密码\u3000\uff1ahunter2!x", "phone\u00a0: 06123456789",
+        "password\u202f: hunter2!", "jané.@example.org", "Authorization: Bearer tel\\/DEabc",
+    ],
+)  # fmt: skip
+def test_white_space_beyond_ascii_and_signs_beside_a_value_hide_nothing(text):
+    redactor = Redactor(PrivacyConfig(), b"k" * 32)
+    assert redactor.redact_text(text, Names()) != text
+    assert redactor.suspects(pa.array([text])).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("hint", "as_python_reads_it"),
+    [
+        (r"[([]\s", r"[([][S]"), (r"[]\s]", r"[]S]"), (r"[^]\s]\s", r"[^]\s][S]"),
+        (r"\[\s\]", r"\[[S]\]"), (r"\\s\x{80}[\s-]", r"\\s\x{80}[S-]"), (r"[^^\s]", r"[^^\s]"),
+    ],
+)  # fmt: skip
+def test_a_hint_is_widened_within_classes_and_outside(hint, as_python_reads_it):
+    assert widened(hint) == as_python_reads_it.replace("S", SPACES)
+
+
+def test_few_texts_are_all_looked_at():
+    redactor = Redactor(PrivacyConfig(), b"k" * 32)
+    few, many = pa.array(["plain", None]), pa.array(["plain"] * (SMALL // 5))
+    assert [flags.tolist() for flags in redactor.suspects_of([few])] == [[True, False]]
+    assert not any(flags.any() for flags in redactor.suspects_of([few, many]))
+
+
+def test_a_text_of_many_hits_is_found_once_and_the_next_one_too():
+    texts = pa.array(["a@b.de, " * 9, "nothing here", "1.2.3.4, " * 9, "", "z@y.de"])
+    assert HELD.among(texts).tolist() == [True, False, True, False, True]
