@@ -147,7 +147,8 @@ def opened(file: LogFile, start: int = 0) -> Iterator[Stream]:
     """Open a file for reading its (decompressed) bytes from `start` on.
 
     Raises:
-        InputError: It cannot be read, or its compressed bytes end too early.
+        InputError: It cannot be read, or its compressed bytes end too early, where the `with`
+            block itself reads; whoever reads on elsewhere meanwhile gets the `OSError`.
     """
     try:
         with file.system.open(file.path, "rb") as raw:
