@@ -156,7 +156,9 @@ def weighed(found: Pieces, contribution: Floats, kinds: Sequence[Kind], outcome:
     weight[verified] = outcome[found.row[verified]]
     known = np.flatnonzero(column >= 0)
     weight[known] = contribution[found.row[known], column[known]]
-    key = found.row * (len(kinds) + 1) + np.where(verified, len(kinds), column)
+    # Outcomes and kinds that are no more each have a place of their own behind the columns.
+    place = np.where(verified, len(kinds), np.where(column < 0, len(kinds) + 1, column))
+    key = found.row * (len(kinds) + 2) + place
     rank = np.where(verified, found.at.cast(pa.int64()).fill_null(0).to_numpy(), 0) * 1.0
     order = np.lexsort((np.arange(found.size), np.where(verified, rank, found.share), key))
     last = np.ones(found.size, dtype=bool)

@@ -122,6 +122,12 @@ def test_the_newest_outcome_counts_and_one_without_a_time_only_alone():
     assert outcomes(nothing(), 1).tolist() == pytest.approx([np.nan], nan_ok=True)
 
 
+def test_a_kind_that_is_no_more_silences_nobody_elses_outcome():
+    found = made([(0, "outcome", 0.0, 1.0, None), (1, "a kind that is no more", 1.0, 1.0, None)])
+    weight = weighed(found, np.zeros((2, len(KINDS))), KINDS, np.array([-4.6, 0.0]))
+    assert weight.tolist() == [-4.6, 0.0]
+
+
 @given(FOUND)
 def test_prior_silence_and_weights_of_pieces_add_up_to_the_verdict(rows):
     found = made(rows)
