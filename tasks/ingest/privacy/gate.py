@@ -17,7 +17,7 @@ from schemas.signal import Signal
 from tasks.ingest.columns import Columns, Counts, Flat
 from tasks.ingest.privacy.placeholders import Names
 from tasks.ingest.privacy.pseudonyms import Pseudonyms, user_key
-from tasks.ingest.privacy.redact import SMALL, Redactor
+from tasks.ingest.privacy.redact import Redactor, few, valid
 from tasks.ingest.privacy.suspects import Flags
 from tasks.upkeep.forgotten import forgotten_users
 
@@ -129,11 +129,8 @@ class Privacy:
         if self.redactor is None:
             return
         places = [place for flat in flats for place in places_of(flat)]
-        columns = [place.column for place in places]
-        if sum(column.nbytes for column in columns) < SMALL:
-            suspects = self.redactor.suspects_of(columns)
-        else:
-            suspects = [self._suspects(place) for place in places]
+        small = few([place.column for place in places])
+        suspects = [valid(p.column) if small else self._suspects(p) for p in places]
         for place, hit in zip(places, suspects, strict=True):
             if place.key and hit.any():
                 place.replace(self._keys(place.column, hit))
@@ -155,7 +152,7 @@ class Privacy:
         values = (column if again.all() else column.filter(pa.array(again))).unique()
         # A flagged value is found again in its column.
         hit = isin(column, values.filter(pa.array(self.redactor.suspects(values))))
-        once = np.flatnonzero(~again & column.is_valid().to_numpy(zero_copy_only=False))
+        once = np.flatnonzero(~again & valid(column))
         if len(once):
             hit[once] = self.redactor.suspects(column.take(pa.array(once)))
         return hit
@@ -219,7 +216,7 @@ class Privacy:
         if self.redactor is None or not signals:
             return np.zeros(len(signals), np.bool_)
         said = [getattr(signal, f) for signal in signals for f in SIGNAL_TEXTS + SIGNAL_KEYS]
-        [flags] = self.redactor.suspects_of([pa.array(said, pa.string())])
+        flags = self.redactor.suspects_of(pa.array(said, pa.string()))
         found: Flags = np.logical_or.reduce(flags.reshape(len(signals), -1), axis=1)
         return found
 

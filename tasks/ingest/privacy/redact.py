@@ -87,16 +87,11 @@ class Redactor:
             return np.zeros(len(texts), dtype=np.bool_)
         if isinstance(texts, pa.ChunkedArray):
             texts = texts.combine_chunks()
-        if self._persons:
-            valid: Flags = texts.is_valid().to_numpy(zero_copy_only=False)
-            return valid
-        return self._suspects.among(texts)
+        return valid(texts) if self._persons else self._suspects.among(texts)
 
-    def suspects_of(self, columns: Sequence[pa.Array]) -> list[Flags]:
-        """Tell the suspects of many columns: of few texts all, which are looked at as fast."""
-        if self._on and sum(column.nbytes for column in columns) < SMALL:
-            return [column.is_valid().to_numpy(zero_copy_only=False) for column in columns]
-        return [self.suspects(column) for column in columns]
+    def suspects_of(self, texts: pa.Array) -> Flags:
+        """Tell the suspects among texts that stand alone: of few texts all."""
+        return valid(texts) if self._on and few([texts]) else self.suspects(texts)
 
     def redact_text(self, text: str, names: Naming) -> str:
         """Replace in one text; what parsed as JSON before parses after.
@@ -269,6 +264,17 @@ class Redactor:
             end = stop
             self.counts[kind] += 1
         return "".join(pieces) + logged[end:]
+
+
+def few(columns: Sequence[pa.Array]) -> bool:
+    """Say whether there is so little text that the exact rules may look at all of it."""
+    return sum(int(column.nbytes) for column in columns) < SMALL
+
+
+def valid(texts: pa.Array) -> Flags:
+    """Say which texts are there."""
+    there: Flags = texts.is_valid().to_numpy(zero_copy_only=False)
+    return there
 
 
 class Taken:

@@ -305,7 +305,7 @@ class Lines:
             self._buffer = bytearray()
         first = b""
         if not self._buffer:
-            # Most files are smaller than a block: that is made for what it is needed for.
+            # Most files end here: the memory of a block is made only where more is to be read.
             if not (first := self.stream.read(min(READ, self.size))):
                 return 0
             self._buffer = bytearray(self.size)

@@ -43,7 +43,7 @@ def personal_data(
     told = block.owner[own]
     leaks = placeholders_leak(block, said, told, ignored)
     redactor = finder(ignored, allow)
-    raw = np.flatnonzero(redactor.suspects_of([said])[0] & ~leaks[told])
+    raw = np.flatnonzero(redactor.suspects_of(said) & ~leaks[told])
     for row in raw:  # of redacted logs none are left
         episode = told[row]
         if not leaks[episode]:
